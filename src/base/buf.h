@@ -1,13 +1,14 @@
-/* buf: bytes that several may hold at once: filled by one, then never changed again, freed by the last.
- *
- * One of the few counted things. The count belongs to the loop's thread. */
+/* buf: bytes that several may hold at once: filled by one, then never changed again, freed by the
+ * last. */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 
 #include "base/mem.h"
+#include "base/shared.h"
 #include "base/slice.h"
 
 struct buf {
+    struct shared shared;
     /* public until it is shared */
     size_t n; /* bytes in use */
     char *p;
@@ -15,7 +16,6 @@ struct buf {
     size_t cap;
     /* private */
     struct mem_owner *owner;
-    unsigned holders;
 };
 
 /* Room for [cap] bytes, held once by the caller; NULL without memory. */
@@ -23,12 +23,18 @@ MUST_USE struct buf *buf_new(struct mem_owner *owner, size_t cap);
 
 static inline struct buf *buf_hold(struct buf *b)
 {
-    b->holders++;
+    shared_hold(&b->shared);
     return b;
 }
 
 /* Gives up the caller's hold and nulls its pointer. NULL is accepted. */
-void buf_release(struct buf **b);
+static inline void buf_release(struct buf **at)
+{
+    struct buf *b = *at;
+    *at = NULL;
+    if (b)
+        shared_release(&b->shared);
+}
 
 static inline slice buf_slice(const struct buf *b)
 {
