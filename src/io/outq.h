@@ -18,22 +18,20 @@ struct outq_piece;
 
 struct outq {
     /* read-only */
-    uint32_t bytes; /* in all pieces, the producer's future output not counted */
-    bool has_producer;
-    bool is_pulling; /* private: more() is running, pushes go before the producer */
+    uint32_t bytes;    /* in all pieces; a producer's future output is not counted */
+    bool has_producer; /* it is the tail */
     /* private */
     struct outq_piece *head, *tail;
 };
 
-/* All push functions return false when there is no memory (or, by the session's budget, none for
- * it); nothing was pushed then. Once a producer was pushed, only that producer pushes, until it is
- * done. */
+/* All push functions return false when there is no memory; nothing was pushed then. Once a producer
+ * was pushed, only that producer pushes (from its more()), until it is done (BUG otherwise). */
 
 /* Appends a copy. Small neighbours are merged. */
 MUST_USE bool outq_push_copy(struct outq *q, struct io *io, slice data);
 
-/* Room for up to [n] bytes (at most OUTQ_RESERVE_MAX) to write in place; then outq_commit says how
- * many it became. Nothing else may be pushed in between. NULL without memory. */
+/* Room for [n] bytes (at most OUTQ_RESERVE_MAX) to write in place; then outq_commit says how many
+ * it became (0 is fine). Nothing else may be pushed in between. NULL without memory. */
 #define OUTQ_RESERVE_MAX (15 * KIB)
 MUST_USE char *outq_reserve(struct outq *q, struct io *io, size_t n);
 void outq_commit(struct outq *q, size_t n);
@@ -42,27 +40,29 @@ void outq_commit(struct outq *q, size_t n);
 MUST_USE bool outq_push_shared(struct outq *q, struct io *io, slice data, struct shared *owner);
 
 /* Appends [count] bytes of [file] from [offset], by sendfile: they must be in the page cache
- * already. [owner] is held until they are sent. count < 1 GiB. */
+ * already. [owner] is held until they are sent. 0 < count < 1 GiB. */
 MUST_USE bool outq_push_file(struct outq *q, struct io *io, int file, uint64_t offset, size_t count,
                              struct shared *owner);
 
-/* Appends a producer, which the queue owns from then on, also when it returns false (no memory: it
+/* Appends a producer, which the queue owns from now on, also when it returns false (no memory: it
  * was freed). */
 MUST_USE bool outq_push_producer(struct outq *q, struct io *io, struct producer *p);
 
 /* ---- For the stream. ---- */
 
 /* The memory pieces from the head on as up to [max] entries; *more_out: other output follows at
- * once. Returns the number, 0 when the head is a file piece or there is nothing. */
+ * once. Returns their number: 0 when the head is a range of a file or a producer, or there is
+ * nothing. */
 int outq_gather(const struct outq *q, struct iovec *iov, int max, bool *more_out);
 
 /* The head, when it is a range of a file. */
 bool outq_head_file(const struct outq *q, int *file_out, uint64_t *offset_out, size_t *count_out);
 
-/* [n] bytes of the head have been taken by the kernel. */
+/* [n] bytes from the head on have been taken by the kernel. */
 void outq_sent(struct outq *q, struct io *io, size_t n);
 
-/* Asks the producer once, if there is one that does not wait. */
+/* Asks the producer once. WAIT when it waits already; DONE when there is none. After DONE and
+ * FAILED it is gone. */
 enum producer_result outq_pull(struct outq *q, struct io *io);
 
 /* Drops everything. */

@@ -72,6 +72,7 @@ struct stream {
     int64_t deadline_ms;
     int32_t error;
     uint32_t rate_mark; /* bytes that the peer had when the rate window began */
+    uint32_t rate_due;  /* when it ends: low bits of loop_now_ms */
     uint8_t state;
     uint8_t flags;
 };
@@ -94,7 +95,7 @@ void stream_resume(struct stream *s);
 /* Something was pushed: the stream is served at the end of the turn. */
 void stream_touch(struct stream *s);
 /* Above the high mark, or a producer is at work. */
-bool stream_is_full(const struct stream *s);
+bool stream_is_full(struct stream *s);
 
 /* on_deadline is told [ms] from now; replaces; < 0 clears. */
 void stream_set_deadline(struct stream *s, int64_t ms);
