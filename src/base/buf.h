@@ -21,6 +21,11 @@ struct buf {
 /* Room for [cap] bytes, held once by the caller; NULL without memory. */
 MUST_USE struct buf *buf_new(struct mem_owner *owner, size_t cap);
 
+/* For worker threads: the same without an account; the loop's thread then adopts it (from then on it is like any other),
+ * or releases it. Adopting cannot fail: the bytes exist already. */
+MUST_USE struct buf *buf_new_raw(size_t cap);
+void buf_adopt(struct buf *b, struct mem_owner *owner);
+
 static inline struct buf *buf_hold(struct buf *b)
 {
     shared_hold(&b->shared);

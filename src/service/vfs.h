@@ -73,6 +73,7 @@ struct vfs_open {
     struct vfs_node *node;
     /* private */
     struct list_node link;
+    struct vfs_lookup *lookup; /* that it waits for, or NULL */
 };
 
 /* [root] is a directory. NULL and *error_out = -errno. Settings are copied. */
