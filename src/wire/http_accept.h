@@ -12,8 +12,9 @@ enum http_coding { CODING_IDENTITY, CODING_GZIP, CODING_BR, CODING_ZSTD, CODING_
 
 /* The enum http_coding to answer with, out of the bit set [available] (1u << CODING_x; identity is
  * always there). The greatest weight wins, of equal ones br, then zstd, then gzip, then identity.
- * Identity that is not named comes after every coding that is acceptable. When nothing at all is
- * acceptable it is identity too: a wrong form is of more use than an error. */
+ * Identity that is neither named nor covered by an asterisk comes after every coding that is
+ * acceptable. When nothing at all is acceptable it is identity too: a wrong form is of more use
+ * than an error. */
 unsigned http_accept_coding(slice accept_encoding, unsigned available);
 
 /* Content-Encoding of a coding: "gzip", "br", "zstd", "identity". */

@@ -155,9 +155,11 @@ static bool is_type(slice s)
            http_is_token(subtype);
 }
 
+/* With a dot inside ("tar.gz") it could never be found: only what follows the last dot is looked
+ * up. */
 static bool is_extension(slice s)
 {
-    return s.n <= EXTENSION_MAX && http_is_token(s);
+    return s.n <= EXTENSION_MAX && http_is_token(s) && slice_find(s, '.') < 0;
 }
 
 /* The next word of *s; false at the end of the line. */
