@@ -15,7 +15,8 @@ void vfs_settings_default(struct vfs_settings *settings)
 
 /* ---- Life. ---- */
 
-/* Files that nobody asks for are closed: they keep deleted files on the disk and mounts from being unmounted. */
+/* Files that nobody asks for are closed: they keep deleted files on the disk and mounts from being
+ * unmounted. */
 static void on_sweep(struct timeout *t)
 {
     struct vfs *vfs = CONTAINER_OF(t, struct vfs, sweep);
@@ -135,9 +136,9 @@ static bool answer(struct vfs_open *o, struct vfs_node *node)
 }
 
 /* [n] is the node in the cache, too old to be served, or NULL. */
-static bool open_slow(struct vfs *vfs, slice path, struct vfs_cnode *n, struct vfs_open *o)
+static bool open_slow(struct vfs *vfs, slice path, uint64_t hash, struct vfs_cnode *n,
+                      struct vfs_open *o)
 {
-    uint64_t hash = vfs_cache_hash(&vfs->cache, path);
     int error = n ? 0 : vfs_path_check(path);
     if (error < 0)
         return answer(o, refuse(vfs, path, error));
@@ -156,20 +157,20 @@ static bool open_slow(struct vfs *vfs, slice path, struct vfs_cnode *n, struct v
 /* Without memory it stays as it is, and is looked at again when it is too old. */
 static void refresh(struct vfs *vfs, struct vfs_cnode *n)
 {
-    vfs->refreshes++;
-    if (!vfs_lookup_start(vfs, n->node.path, n->hash.hash, n))
-        vfs->refreshes--;
+    if (vfs_lookup_start(vfs, n->node.path, n->hash.hash, n))
+        vfs->refreshes++;
 }
 
 bool vfs_open(struct vfs *vfs, slice path, struct vfs_open *o)
 {
-    struct vfs_cnode *n = vfs_cache_find(&vfs->cache, path, vfs_cache_hash(&vfs->cache, path));
+    uint64_t hash = vfs_cache_hash(&vfs->cache, path);
+    struct vfs_cnode *n = vfs_cache_find(&vfs->cache, path, hash);
     if (UNLIKELY(!n))
-        return open_slow(vfs, path, NULL, o);
+        return open_slow(vfs, path, hash, NULL, o);
     n->used_ms = loop_now_ms(vfs->loop);
     int64_t age = n->used_ms - n->checked_ms;
     if (UNLIKELY(age > VFS_FRESH_MS))
-        return open_slow(vfs, path, n, o);
+        return open_slow(vfs, path, hash, n, o);
     if (UNLIKELY(age > VFS_REFRESH_MS) && !n->refresh)
         refresh(vfs, n);
     vfs->hits++;
@@ -179,10 +180,11 @@ bool vfs_open(struct vfs *vfs, slice path, struct vfs_open *o)
 void vfs_open_cancel(struct vfs_open *o)
 {
     struct vfs_lookup *l = o->lookup;
+    if (!l)
+        return;
     o->lookup = NULL;
     list_remove(&o->link);
-    if (l)
-        vfs_lookup_abandon(l);
+    vfs_lookup_abandon(l);
 }
 
 /* ---- Status. ---- */

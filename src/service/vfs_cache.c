@@ -9,8 +9,8 @@
 /* What is asked for again and again is passed over so often before something goes after all. */
 #define CHANCES 64
 
-/* A descriptor on its way to be closed: on the lane, because a network file system may take its time. It stands
- * in the memory of the node that had it, so closing needs none. */
+/* A descriptor on its way to be closed: on the lane, because a network file system may take its
+ * time. It stands in the memory of the node that had it, so closing needs none. */
 struct closing {
     struct vfs_task task;
     struct vfs_cache *cache;
@@ -18,9 +18,11 @@ struct closing {
     size_t bytes;
     int fd;
 };
-_Static_assert(sizeof(struct closing) <= sizeof(struct vfs_cnode), "closing stands in a node's memory");
+_Static_assert(sizeof(struct closing) <= sizeof(struct vfs_cnode),
+               "closing stands in a node's memory");
 
-bool vfs_cache_init(struct vfs_cache *c, struct mem_owner *owner, const struct vfs_settings *settings)
+bool vfs_cache_init(struct vfs_cache *c, struct mem_owner *owner,
+                    const struct vfs_settings *settings)
 {
     *c = (struct vfs_cache){.owner = owner,
                             .max_entries = settings->cache_entries,
@@ -39,9 +41,10 @@ static struct vfs_cnode *cnode_at(struct list_node *link)
 
 void vfs_cache_fini(struct vfs_cache *c)
 {
+    c->is_ending = true;
     for (int i = 0; i < VFS_CLASSES; i++)
-        LIST_EACH_SAFE(link, &c->lists[i])
-        vfs_cache_drop(c, cnode_at(link));
+        LIST_EACH_SAFE (link, &c->lists[i])
+            vfs_cache_drop(c, cnode_at(link));
     BUG_ON(c->alive != 0); /* somebody still holds a node */
     hash_table_fini(&c->table);
 }
@@ -87,10 +90,15 @@ static void cnode_free(struct shared *s)
     shared_release(n->node.prepared);
     buf_release(&n->node.content);
     n->cache->alive--;
-    if (n->fd >= 0)
+    if (n->fd >= 0 && !n->cache->is_ending) {
         close_file(n);
-    else
-        mem_free(n->cache->owner, n, cnode_bytes(n));
+        return;
+    }
+    if (n->fd >= 0) {
+        close(n->fd);
+        vfs_lane_release(n->lane);
+    }
+    mem_free(n->cache->owner, n, cnode_bytes(n));
 }
 
 struct vfs_cnode *vfs_cnode_new(struct vfs_cache *c, slice path)
@@ -131,7 +139,6 @@ void vfs_cnode_set(struct vfs_cnode *n, struct vfs_look *look, struct vfs_lane *
     n->node.ino = seen->ino;
     n->node.siblings = seen->siblings;
     n->is_recent = look->is_recent;
-    n->is_crossing = look->from.may_cross;
     n->node.content = look->content;
     look->content = NULL;
     if (n->node.content)
@@ -183,8 +190,8 @@ static bool is_held(const struct vfs_cnode *n)
     return n->node.shared.holders > 1;
 }
 
-/* The node of this class that goes first, or NULL. Which are held do not go when [spare_held]: their going frees
- * nothing. */
+/* The node of this class that goes first, or NULL. Which are held do not go when [spare_held]:
+ * their going frees nothing. */
 static struct vfs_cnode *oldest(struct vfs_cache *c, enum vfs_class class, bool spare_held)
 {
     struct list_node *list = &c->lists[class];
@@ -262,8 +269,7 @@ void vfs_cache_put(struct vfs_cache *c, struct vfs_cnode *n, uint64_t hash, int6
 
 void vfs_cache_expire_files(struct vfs_cache *c, int64_t before_ms)
 {
-    LIST_EACH_SAFE(link, &c->lists[VFS_CLASS_OPEN])
-    {
+    LIST_EACH_SAFE (link, &c->lists[VFS_CLASS_OPEN]) {
         struct vfs_cnode *n = cnode_at(link);
         if (n->used_ms < before_ms && !is_held(n))
             vfs_cache_drop(c, n);

@@ -56,8 +56,8 @@ bool vfs_lanes_init(struct vfs_lanes *ls, struct loop *loop, struct mem_owner *o
 void vfs_lanes_fini(struct vfs_lanes *ls)
 {
     BUG_ON(ls->busy != 0);
-    LIST_EACH_SAFE(node, &ls->list)
-    lane_free(CONTAINER_OF(node, struct vfs_lane, link));
+    LIST_EACH_SAFE (node, &ls->list)
+        lane_free(CONTAINER_OF(node, struct vfs_lane, link));
     vfs_mounts_fini(&ls->mounts);
 }
 
@@ -77,8 +77,7 @@ static bool is_mounted(const struct vfs_mounts *m, slice point)
 /* After the table of mounts changed. */
 static COLD void drop_unmounted(struct vfs_lanes *ls)
 {
-    LIST_EACH_SAFE(node, &ls->list)
-    {
+    LIST_EACH_SAFE (node, &ls->list) {
         struct vfs_lane *lane = CONTAINER_OF(node, struct vfs_lane, link);
         bool stays = lane == ls->root || lane == ls->crossing || lane->users;
         if (!stays && !is_mounted(&ls->mounts, point_of(lane)))
@@ -86,16 +85,16 @@ static COLD void drop_unmounted(struct vfs_lanes *ls)
     }
 }
 
-struct vfs_lane *vfs_lane_of(struct vfs_lanes *ls, slice path, size_t *mount_bytes_out)
+struct vfs_lane *vfs_lane_of(struct vfs_lanes *ls, slice path, struct vfs_from *from)
 {
     if (vfs_mounts_update(&ls->mounts))
         drop_unmounted(ls);
-    *mount_bytes_out = vfs_mounts_match(&ls->mounts, path);
-    if (*mount_bytes_out == 0)
+    from->mount_bytes = vfs_mounts_match(&ls->mounts, path);
+    from->may_cross = ls->mounts.count == 0; /* there is nothing to cross into */
+    if (from->mount_bytes == 0)
         return ls->root;
-    slice point = slice_head(path, *mount_bytes_out);
-    LIST_EACH(node, &ls->list)
-    {
+    slice point = slice_head(path, from->mount_bytes);
+    LIST_EACH (node, &ls->list) {
         struct vfs_lane *lane = CONTAINER_OF(node, struct vfs_lane, link);
         if (slice_is(point_of(lane), point))
             return lane;
@@ -105,7 +104,7 @@ struct vfs_lane *vfs_lane_of(struct vfs_lanes *ls, slice path, size_t *mount_byt
 
 struct vfs_lane *vfs_lane_crossing(struct vfs_lanes *ls)
 {
-    if (!ls->crossing && ls->mounts.count)
+    if (!ls->crossing)
         ls->crossing = lane_new(ls, SLICE("(crossing)")); /* no mount point: those begin with "/" */
     return ls->crossing;
 }

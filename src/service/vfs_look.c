@@ -1,7 +1,8 @@
 /* vfs_look: O_PATH first, then open.
  *
- * Opening a FIFO or a device can wait, or do something; looking with O_PATH cannot. So only what is a regular file is opened,
- * and what was opened must be what was looked at: else it was replaced in between, and all begins anew. */
+ * Opening a FIFO or a device can wait, or do something; looking with O_PATH cannot. So only what is
+ * a regular file is opened, and what was opened must be what was looked at: else it was replaced in
+ * between, and all begins anew. */
 #include "service/vfs_look.h"
 
 #include <errno.h>
@@ -13,7 +14,8 @@
 
 #define TRIES 4
 
-/* Time stamps of file systems are as coarse as two seconds (FAT); most tick with the kernel, 1 to 10 ms. */
+/* Time stamps of file systems are as coarse as two seconds (FAT); most tick with the kernel, 1 to
+ * 10 ms. */
 #define RECENT_S 2
 
 static bool is_same_time(struct timespec a, struct timespec b)
@@ -96,7 +98,8 @@ static int read_all(int fd, char *p, size_t n)
     return 1;
 }
 
-/* The whole content, if the file did not change under our hands (then 0) and can be read (else -errno). */
+/* The whole content, if the file did not change under our hands (then 0) and can be read (else
+ * -errno). */
 static int read_content(struct vfs_look *l, int fd)
 {
     struct buf *b = buf_new_raw((size_t)l->seen.size);
@@ -165,8 +168,8 @@ static bool must_load(const struct vfs_look *l)
         return false;
     if (!l->known || !is_same(l->known, &l->seen))
         return true;
-    /* A file that was read when it had just been changed, or that is held by descriptor though it is small
-     * enough to be read (there was no room then). */
+    /* A file that was read when it had just been changed, or that is held by descriptor though it
+     * is small enough to be read (there was no room then). */
     return l->known_content ? l->known_is_recent : l->seen.size < l->room;
 }
 

@@ -1,6 +1,8 @@
-/* vfs_look: looks at one name on disk: what stands there, is it still what it was, its content when it is small.
+/* vfs_look: looks at one name on disk: what stands there, is it still what it was, its content when
+ * it is small.
  *
- * Blocking: run on a worker. Touches only the struct and what it points to, which stays as it is meanwhile. */
+ * Blocking: run on a worker. Touches only the struct and what it points to, which stays as it is
+ * meanwhile. */
 #ifndef SERVICE_VFS_LOOK_H
 #define SERVICE_VFS_LOOK_H
 
@@ -48,7 +50,8 @@ struct vfs_look {
     struct buf *content; /* raw (buf_new_raw), of exactly seen.size */
     int fd;              /* of a file whose content was not read, else -1 */
     enum vfs_way way;
-    bool is_recent; /* it was changed so shortly ago that another change may not show in its times */
+    bool
+        is_recent; /* it was changed so shortly ago that another change may not show in its times */
 };
 
 void vfs_look_run(struct vfs_look *l);

@@ -1,4 +1,5 @@
-/* vfs_lookup: from "somebody wants to know" to "this is what stands there": one job for all who ask for the same name. */
+/* vfs_lookup: from "somebody wants to know" to "this is what stands there": one job for all who ask
+ * for the same name. */
 #include "service/vfs_tree.h"
 
 #include <errno.h>
@@ -21,11 +22,16 @@ static void run_look(struct work_job *job)
     vfs_look_run(&l->look);
 }
 
-static void lookup_free(struct vfs_lookup *l)
+/* It is no longer under way: who asks from now on begins another one. */
+static void forget(struct vfs_lookup *l)
 {
+    hash_table_remove(&l->vfs->lookups, &l->hash);
     if (l->old)
         l->old->refresh = NULL;
-    hash_table_remove(&l->vfs->lookups, &l->hash);
+}
+
+static void lookup_free(struct vfs_lookup *l)
+{
     vfs_cnode_release(l->old);
     vfs_cnode_release(l->fresh);
     mem_free(&l->vfs->owner, l, l->bytes);
@@ -33,8 +39,10 @@ static void lookup_free(struct vfs_lookup *l)
 
 void vfs_lookup_abandon(struct vfs_lookup *l)
 {
-    if (list_is_empty(&l->waiters) && vfs_lane_take_back(&l->task))
-        lookup_free(l);
+    if (!list_is_empty(&l->waiters) || !vfs_lane_take_back(&l->task))
+        return;
+    forget(l);
+    lookup_free(l);
 }
 
 /* Passing lack of memory, descriptors, or luck: says nothing about the file. */
@@ -44,15 +52,17 @@ static bool is_passing(int error)
            error == -EINTR || error == -EIO || error == -ETIMEDOUT || error == -ESTALE;
 }
 
-/* A link led out of its mount: into another one, or out of the root. Only a second look, on the lane for
- * such cases, can tell. */
+/* A link led out of its mount: into another one, or out of the root. Only a second look, on the
+ * lane for such cases, can tell. */
 static bool go_on_crossing(struct vfs_lookup *l)
 {
     if (l->look.seen.error != -EXDEV || l->look.from.may_cross)
         return false;
     struct vfs_lane *lane = vfs_lane_crossing(&l->vfs->lanes);
-    if (!lane)
+    if (!lane) {
+        l->look.seen.error = -ENOMEM;
         return false;
+    }
     l->look.from.may_cross = true;
     vfs_lane_submit(lane, &l->task);
     return true;
@@ -69,6 +79,7 @@ static struct vfs_cnode *settle(struct vfs_lookup *l)
     } else {
         vfs_cnode_set(n, &l->look, l->task.lane);
     }
+    n->is_crossing = l->task.lane == vfs->lanes.crossing;
     n->checked_ms = l->task.started_ms;
     if (n->node.error == -EMFILE || n->node.error == -ENFILE)
         vfs_cache_expire_files(&vfs->cache, INT64_MAX);
@@ -84,20 +95,16 @@ static void lookup_done(struct vfs_task *t)
     struct vfs_lookup *l = CONTAINER_OF(t, struct vfs_lookup, task);
     if (go_on_crossing(l))
         return;
-    struct vfs_cnode *n = vfs_cnode_hold(settle(l));
-    struct list_node waiters;
-    list_move_all(&waiters, &l->waiters);
-    LIST_EACH(link, &waiters)
-    CONTAINER_OF(link, struct vfs_open, link)->lookup = NULL;
-    lookup_free(l);
-
+    struct vfs_cnode *n = settle(l);
+    forget(l);
     struct list_node *link;
-    while ((link = list_pop_front(&waiters))) { /* any of them may cancel any other */
+    while ((link = list_pop_front(&l->waiters))) { /* any of them may cancel any other */
         struct vfs_open *o = CONTAINER_OF(link, struct vfs_open, link);
+        o->lookup = NULL;
         o->node = &vfs_cnode_hold(n)->node;
         o->done(o);
     }
-    vfs_cnode_release(n);
+    lookup_free(l);
 }
 
 static void fill_look(struct vfs_lookup *l, slice path)
@@ -117,18 +124,19 @@ static void fill_look(struct vfs_lookup *l, slice path)
     l->look.known_is_recent = l->old->is_recent;
 }
 
-/* The lane for it; where its file was found through a link into another mount, the next look goes there at once. */
+/* The lane for it; where its file was found through a link into another mount, the next look goes
+ * there at once. */
 static struct vfs_lane *choose_lane(struct vfs_lookup *l, slice path)
 {
-    struct vfs_lane *lane = vfs_lane_of(&l->vfs->lanes, path, &l->look.from.mount_bytes);
+    struct vfs_lane *lane = vfs_lane_of(&l->vfs->lanes, path, &l->look.from);
     if (!l->old || !l->old->is_crossing)
         return lane;
     l->look.from.may_cross = true;
-    struct vfs_lane *crossing = vfs_lane_crossing(&l->vfs->lanes);
-    return crossing ? crossing : lane;
+    return vfs_lane_crossing(&l->vfs->lanes);
 }
 
-struct vfs_lookup *vfs_lookup_start(struct vfs *vfs, slice path, uint64_t hash, struct vfs_cnode *old)
+struct vfs_lookup *vfs_lookup_start(struct vfs *vfs, slice path, uint64_t hash,
+                                    struct vfs_cnode *old)
 {
     size_t bytes = sizeof(struct vfs_lookup) + path.n + VFS_SUFFIX_MAX + 1;
     struct vfs_lookup *l = mem_alloc0(&vfs->owner, bytes);
@@ -139,13 +147,13 @@ struct vfs_lookup *vfs_lookup_start(struct vfs *vfs, slice path, uint64_t hash, 
     list_init(&l->waiters);
     l->old = old ? vfs_cnode_hold(old) : NULL;
     l->fresh = vfs_cnode_new(&vfs->cache, path);
-    hash_table_add(&vfs->lookups, &l->hash, hash);
     fill_look(l, path);
     struct vfs_lane *lane = l->fresh ? choose_lane(l, path) : NULL;
     if (!lane) {
         lookup_free(l);
         return NULL;
     }
+    hash_table_add(&vfs->lookups, &l->hash, hash);
     if (old)
         old->refresh = l;
     l->task.job.run = run_look;

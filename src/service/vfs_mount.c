@@ -1,7 +1,7 @@
 /* vfs_mount: the kernel's table of mounts.
  *
- * poll() on the open table reports POLLERR | POLLPRI once after each change (proc_pid_mountinfo(5)), so that being up
- * to date costs one system call per cold lookup. A line:
+ * poll() on the open table reports POLLERR | POLLPRI once after each change
+ * (proc_pid_mountinfo(5)), so that being up to date costs one system call per cold lookup. A line:
  *     36 35 98:0 /sub /mnt/point rw,noatime master:1 - ext3 /dev/root rw
  * The fifth field is the mount point; blank, tab, newline and backslash stand there as \ooo. */
 #include "service/vfs_mount.h"
@@ -107,7 +107,8 @@ static ssize_t read_table(struct vfs_mounts *m)
     for (;;) {
         if (n == m->text_bytes) {
             size_t more = m->text_bytes ? 2 * m->text_bytes : FIRST_BYTES;
-            char *text = more > MOST_BYTES ? NULL : mem_resize(m->owner, m->text, m->text_bytes, more);
+            char *text =
+                more > MOST_BYTES ? NULL : mem_resize(m->owner, m->text, m->text_bytes, more);
             if (!text)
                 return -ENOMEM;
             m->text = text;
@@ -133,7 +134,8 @@ static ssize_t real_path(int fd, char path[PATH_BYTES])
     return readlink(link, path, PATH_BYTES);
 }
 
-/* Moves the [used] bytes that the points need to a block of their own size, when there is memory. */
+/* Moves the [used] bytes that the points need to a block of their own size, when there is memory.
+ */
 static void shrink_text(struct vfs_mounts *m, size_t used)
 {
     char *text = m->count ? mem_alloc(m->owner, used) : NULL;
@@ -159,8 +161,8 @@ static bool reload(struct vfs_mounts *m)
         drop_text(m);
         return false;
     }
-    m->count = vfs_mounts_parse(m->text, (size_t)n, slice_of(root, (size_t)root_bytes), m->points,
-                                &used);
+    m->count =
+        vfs_mounts_parse(m->text, (size_t)n, slice_of(root, (size_t)root_bytes), m->points, &used);
     shrink_text(m, used);
     return true;
 }

@@ -1,7 +1,8 @@
 /* vfs_resolve: openat2(2).
  *
- * RESOLVE_BENEATH makes the kernel check every step against the root while it walks, so that a rename or a link
- * that changes in the middle of the walk cannot lead out: nothing that a check in user space could promise. */
+ * RESOLVE_BENEATH makes the kernel check every step against the root while it walks, so that a
+ * rename or a link that changes in the middle of the walk cannot lead out: nothing that a check in
+ * user space could promise. */
 #include "service/vfs_resolve.h"
 
 #include <errno.h>
@@ -10,7 +11,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* With "..": in a link, the kernel gives up with EAGAIN when something was renamed or mounted meanwhile. */
+/* With "..": in a link, the kernel gives up with EAGAIN when something was renamed or mounted
+ * meanwhile. */
 #define TRIES 64
 
 int vfs_path_check(slice path)
@@ -50,8 +52,8 @@ int vfs_root_open(const char *root)
 
 #define BENEATH (RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
 
-/* Below a mount point, the walk starts there, and so can be kept inside. The mount's descriptor is not kept
- * between calls: it would keep the operator from unmounting. */
+/* Below a mount point, the walk starts there, and so can be kept inside. The mount's descriptor is
+ * not kept between calls: it would keep the operator from unmounting. */
 static int resolve_in_mount(const struct vfs_from *from, const char *path, int flags)
 {
     char mount[VFS_PATH_BYTES];
@@ -76,5 +78,6 @@ int vfs_resolve(const struct vfs_from *from, const char *path, int flags)
         return open_at(from->root, below, flags, BENEATH | RESOLVE_NO_XDEV);
     if (path[n] == '/' && path[n + 1])
         return resolve_in_mount(from, path, flags);
-    return open_at(from->root, below, flags, BENEATH | RESOLVE_NO_SYMLINKS); /* the mount point itself */
+    return open_at(from->root, below, flags,
+                   BENEATH | RESOLVE_NO_SYMLINKS); /* the mount point itself */
 }

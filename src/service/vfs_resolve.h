@@ -1,4 +1,5 @@
-/* vfs_resolve: from a path within the tree to a descriptor, by the kernel and never out of the root.
+/* vfs_resolve: from a path within the tree to a descriptor, by the kernel and never out of the
+ * root.
  *
  * Blocking: for worker threads. Touches nothing but the kernel and its arguments. */
 #ifndef SERVICE_VFS_RESOLVE_H
@@ -11,8 +12,9 @@ struct vfs_from {
     int root; /* O_PATH */
     /* The first so many bytes of the path are a mount point below the root ("/m"); 0: none is. */
     size_t mount_bytes;
-    /* Links may lead into other mounts. When false, what would touch another mount is -EXDEV at once, as is a
-     * link out of the root: so a mount that hangs cannot catch a thread that works for another one. */
+    /* Links may lead into other mounts. When false, what would touch another mount is -EXDEV at
+     * once, as is a link out of the root: so a mount that hangs cannot catch a thread that works
+     * for another one. */
     bool may_cross;
 };
 
@@ -22,10 +24,12 @@ struct vfs_from {
 /* 0 when [path] is what vfs.h demands; -EINVAL, -ENAMETOOLONG. */
 MUST_USE int vfs_path_check(slice path);
 
-/* A directory to resolve from, for good. -ENOSYS or -EPERM: this kernel or container has no openat2. */
+/* A directory to resolve from, for good. -ENOSYS or -EPERM: this kernel or container has no
+ * openat2. */
 MUST_USE int vfs_root_open(const char *root);
 
-/* Opens the checked [path] (NUL-terminated) with [flags] (O_CLOEXEC is added): a descriptor, or -errno. */
+/* Opens the checked [path] (NUL-terminated) with [flags] (O_CLOEXEC is added): a descriptor, or
+ * -errno. */
 MUST_USE int vfs_resolve(const struct vfs_from *from, const char *path, int flags);
 
 #endif

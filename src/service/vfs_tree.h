@@ -1,4 +1,5 @@
-/* vfs_tree: what the files of service/vfs share: the tree, and the lookups that are under way. Private to vfs*.c. */
+/* vfs_tree: what the files of service/vfs share: the tree, and the lookups that are under way.
+ * Private to vfs*.c. */
 #ifndef SERVICE_VFS_TREE_H
 #define SERVICE_VFS_TREE_H
 
