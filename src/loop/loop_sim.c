@@ -8,7 +8,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -590,12 +589,4 @@ struct loop_sim *loop_sim_new(const struct loop_sim_settings *settings)
 struct loop_backend *loop_sim_backend(struct loop_sim *sim)
 {
     return &sim->backend;
-}
-
-void loop_sim_signal(struct loop_sim *sim, int signo)
-{
-    struct sim_end *e = sim_end_of_fd(sim, sim->backend.loop->signal_fd.fd);
-    struct signalfd_siginfo info = {.ssi_signo = (uint32_t)signo};
-    if (e)
-        sim_wire_add(&e->in, slice_of(&info, sizeof info));
 }

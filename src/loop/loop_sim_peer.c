@@ -3,6 +3,7 @@
 #include "loop/loop_sim_impl.h"
 
 #include <errno.h>
+#include <sys/signalfd.h>
 
 #define TURNS_MAX 1000000 /* a loop that never comes to rest at one moment */
 
@@ -166,6 +167,14 @@ void sim_peer_free(struct sim_peer **at)
     sim_end_close(&p->end);
     p->is_forgotten = true;
     p->end.sim->has_finished = true;
+}
+
+void loop_sim_signal(struct loop_sim *sim, int signo)
+{
+    struct sim_end *e = sim_end_of_fd(sim, sim->backend.loop->signal_fd.fd);
+    struct signalfd_siginfo info = {.ssi_signo = (uint32_t)signo};
+    if (e)
+        sim_wire_add(&e->in, slice_of(&info, sizeof info));
 }
 
 /* ---- Time. ---- */
