@@ -321,6 +321,8 @@ static void tell_end(struct sim_end *e, int error)
 static size_t recv_amount(struct sim_end *e)
 {
     const struct loop_sim_settings *set = &e->sim->settings;
+    if (!e->other)
+        return e->in.n; /* signals come whole */
     size_t n = MIN(e->in.n, set->recv_max ? set->recv_max : CHUNK);
     n = (size_t)MIN((uint64_t)n, e->cut_read - e->read_bytes);
     return n && sim_chance(e->sim, set->recv_short) ? sim_some_of(e->sim, n) : n;
