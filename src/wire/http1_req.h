@@ -1,7 +1,10 @@
 /* http1_req: the head of an HTTP/1.x request, by RFC 9112, strictly.
  *
  * A pure function over bytes. Whatever two parsers could understand differently is refused: that is what
- * request smuggling lives from. The slices in the result point into the input. */
+ * request smuggling lives from. The slices in the result point into the input.
+ *
+ * Request targets: RFC 3986, and what browsers send beyond it (the WHATWG URL standard leaves it as it is): "[", "]", "|" and "^",
+ * in the query "`", "{" and "}" as well. Refused: white space, control characters, <">, "<", ">", "\", "#", bytes over 0x7f. */
 #ifndef WIRE_HTTP1_REQ_H
 #define WIRE_HTTP1_REQ_H
 
@@ -42,7 +45,9 @@ struct http1_req {
 
 /* Reads one head at the start of [in]. *scanned is 0 for a new request and is kept by the caller between calls while more of
  * the same bytes arrive (they may have moved): it says how much is known to hold no end of the head, so that a
- * head that arrives byte by byte costs linear time.
+ * head that arrives byte by byte costs linear time. It is 0 again after a result other than 0. The result depends on the bytes
+ * alone, not on how they were cut. Bare CR or LF, control characters, a bad request line and what is too long are refused as
+ * soon as they are there, all else when the head is complete.
  *
  * > 0  bytes of the head, blank line included (and up to 2 empty lines before the request line, RFC 9112 2.2);
  *   0  not complete yet;
