@@ -102,7 +102,7 @@ static int read_all(int fd, char *p, size_t n)
  * -errno). */
 static int read_content(struct vfs_look *l, int fd)
 {
-    struct buf *b = buf_new_raw((size_t)l->seen.size);
+    struct buf *b = buf_new(NULL, (size_t)l->seen.size);
     if (!b)
         return 0;
     b->n = (size_t)l->seen.size;
