@@ -1,0 +1,155 @@
+/* listener: bind, listen, accept. */
+#include "io/listener.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define RETRY_MS 100 /* after accept failed for lack of descriptors */
+
+static void set_option(int fd, int level, int option, int value)
+{
+    /* Each is an improvement, none a condition: where the kernel says no, we go on. */
+    (void)!setsockopt(fd, level, option, &value, sizeof value);
+}
+
+/* A socket's file that nobody answers at is left over from a process that was killed. */
+static void remove_stale(const struct addr *addr)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    struct stat st;
+    if (connect(fd, &addr->any, addr->bytes) < 0 && errno == ECONNREFUSED &&
+        stat(addr->local.sun_path, &st) == 0 && S_ISSOCK(st.st_mode))
+        unlink(addr->local.sun_path);
+    close(fd);
+}
+
+static int bind_to(int fd, const struct addr *addr, const struct listener_settings *settings)
+{
+    bool is_unix = addr->any.sa_family == AF_UNIX;
+    if (is_unix) {
+        remove_stale(addr);
+    } else {
+        set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+        /* Accepted sockets inherit these. */
+        set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+        if (settings->client_speaks_first)
+            set_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, 1);
+    }
+    if (addr->any.sa_family == AF_INET6)
+        set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !addr->is_any);
+    if (bind(fd, &addr->any, addr->bytes) < 0 || listen(fd, settings->backlog) < 0)
+        return -errno;
+    if (is_unix && chmod(addr->local.sun_path, settings->unix_mode) < 0)
+        return -errno;
+    return 0;
+}
+
+static int open_socket(const struct addr *addr, const struct listener_settings *settings)
+{
+    int fd = socket(addr->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int error = bind_to(fd, addr, settings);
+    if (error < 0) {
+        close(fd);
+        return error;
+    }
+    return fd;
+}
+
+/* The same place for a machine without IPv6. */
+static struct addr any_v4(const struct addr *addr)
+{
+    struct addr v4 = {.bytes = sizeof(struct sockaddr_in), .is_any = true};
+    struct sockaddr_in *in4 = (struct sockaddr_in *)&v4.storage;
+    in4->sin_family = AF_INET;
+    in4->sin_port = htons(addr_port(addr));
+    return v4;
+}
+
+static void on_retry(struct timeout *t)
+{
+    struct listener *l = CONTAINER_OF(t, struct listener, retry);
+    if (!l->is_held)
+        loop_accept_start(l->loop, &l->lfd);
+}
+
+static void out_of_descriptors(struct listener *l, int error)
+{
+    if (l->refused++ == 0)
+        log_line(loop_log(l->loop), LOG_WARNING, "listen.accept",
+                 "a connection could not be accepted: %s; new clients wait until others have gone "
+                 "(raise the limit of open files with ulimit -n or LimitNOFILE=)",
+                 strerror(-error));
+    loop_accept_stop(l->loop, &l->lfd);
+    timeout_set(loop_wheel(l->loop), &l->retry, loop_now_ms(l->loop) + RETRY_MS);
+}
+
+static void on_accept(struct loop_fd *lfd, int sock, const struct sockaddr *peer,
+                      socklen_t peer_bytes)
+{
+    struct listener *l = CONTAINER_OF(lfd, struct listener, lfd);
+    if (sock < 0) {
+        out_of_descriptors(l, sock);
+        return;
+    }
+    l->accepted++;
+    struct peer_addr from = peer_addr_of(peer, peer_bytes);
+    l->on_accept(l, sock, &from);
+}
+
+int listener_open(struct listener *l, struct loop *loop, const struct addr *addr,
+                  const struct listener_settings *settings)
+{
+    static const struct loop_fd_ops ops = {.on_accept = on_accept};
+    *l = (struct listener){.on_accept = l->on_accept, .loop = loop, .addr = *addr};
+    timeout_init(&l->retry, on_retry);
+    int fd = open_socket(addr, settings);
+    if (fd < 0 && addr->is_any && (fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL)) {
+        l->addr = any_v4(addr);
+        fd = open_socket(&l->addr, settings);
+    }
+    if (fd < 0)
+        return fd;
+    l->addr.bytes = sizeof l->addr.storage;
+    if (getsockname(fd, &l->addr.any, &l->addr.bytes) < 0)
+        l->addr.bytes = addr->bytes;
+    int error = loop_open(loop, &l->lfd, fd, &ops);
+    if (error < 0)
+        close(fd);
+    return error;
+}
+
+void listener_start(struct listener *l)
+{
+    loop_accept_start(l->loop, &l->lfd);
+}
+
+void listener_hold(struct listener *l)
+{
+    l->is_held = true;
+    loop_accept_stop(l->loop, &l->lfd);
+}
+
+void listener_go_on(struct listener *l)
+{
+    if (!l->is_held || l->lfd.fd < 0)
+        return;
+    l->is_held = false;
+    loop_accept_start(l->loop, &l->lfd);
+}
+
+void listener_close(struct listener *l)
+{
+    if (l->lfd.fd < 0)
+        return;
+    timeout_clear(&l->retry);
+    loop_close(l->loop, &l->lfd);
+    if (l->addr.any.sa_family == AF_UNIX)
+        unlink(l->addr.local.sun_path);
+}

@@ -1,0 +1,382 @@
+/* loop_epoll: the reference engine.
+ *
+ * A descriptor is registered once, edge-triggered, for everything; after that epoll_ctl is never
+ * called again: what its owner wants is a flag here. Edge-triggered means: the kernel says "it
+ * became readable" once, so we have to remember that there may be more to read until a read came
+ * back short. That memory (CAN_RECV, CAN_SEND) is what turns readiness into completion.
+ *
+ * Registering is put off to the end of the turn in which a descriptor became known: a connection
+ * whose request was there at accept, and which is closed after the answer, never costs an
+ * epoll_ctl. */
+#include "loop/loop_backend.h"
+
+#include "base/check.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+
+/* struct loop_fd.state */
+enum { CAN_RECV = 1, CAN_SEND = 2, CAN_ACCEPT = 4, REGISTERED = 8, HUNG_UP = 16, NOT_SOCKET = 32 };
+
+#define EVENTS_PER_TURN  512
+#define RECV_BYTES       (64 * KIB) /* the one shared input buffer */
+#define RECVS_PER_TURN   4          /* of one descriptor, before others have their turn */
+#define ACCEPTS_PER_TURN 64
+#define SENDFILE_MAX     (2 * MIB) /* in one call: about 0.3 ms */
+
+struct loop_epoll {
+    struct loop_backend base;
+    struct mem_owner owner;
+    int epoll;
+    int wake_fd;
+    struct list_node ready; /* descriptors that can go on */
+    char *buffer;
+    struct epoll_event events[EVENTS_PER_TURN];
+};
+
+static struct loop_epoll *self_of(struct loop_backend *b)
+{
+    return CONTAINER_OF(b, struct loop_epoll, base);
+}
+
+static int64_t epoll_now_ns(struct loop_backend *b)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+static int64_t epoll_unix_s(struct loop_backend *b)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec;
+}
+
+static int do_register(struct loop_epoll *e, struct loop_fd *lfd)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+                                .data.ptr = lfd};
+    if (epoll_ctl(e->epoll, EPOLL_CTL_ADD, lfd->fd, &event) < 0)
+        return -errno;
+    lfd->state |= REGISTERED;
+    return 0;
+}
+
+static void make_ready(struct loop_epoll *e, struct loop_fd *lfd)
+{
+    if (!list_is_linked(&lfd->ready))
+        list_push_back(&e->ready, &lfd->ready);
+}
+
+static int epoll_open(struct loop_backend *b, struct loop_fd *lfd)
+{
+    lfd->state =
+        CAN_RECV | CAN_SEND | CAN_ACCEPT; /* nobody knows yet: the first attempt will tell */
+    return 0;
+}
+
+static void epoll_close(struct loop_backend *b, struct loop_fd *lfd)
+{
+    close(lfd->fd); /* takes it out of epoll too: nobody else holds the open file */
+}
+
+static void epoll_recv_start(struct loop_backend *b, struct loop_fd *lfd)
+{
+    lfd->want |= LOOP_WANT_RECV;
+    if (lfd->state & CAN_RECV)
+        make_ready(self_of(b), lfd);
+}
+
+static void epoll_recv_stop(struct loop_backend *b, struct loop_fd *lfd)
+{
+    lfd->want &= (uint16_t)~LOOP_WANT_RECV;
+}
+
+static void epoll_accept_start(struct loop_backend *b, struct loop_fd *lfd)
+{
+    lfd->want |= LOOP_WANT_ACCEPT;
+    lfd->state |= CAN_ACCEPT;
+    make_ready(self_of(b), lfd);
+}
+
+static void epoll_accept_stop(struct loop_backend *b, struct loop_fd *lfd)
+{
+    lfd->want &= (uint16_t)~LOOP_WANT_ACCEPT;
+}
+
+/* The kernel took nothing: on_sent(0) follows when EPOLLOUT says that there is room. */
+static ssize_t wait_for_room(struct loop_epoll *e, struct loop_fd *lfd)
+{
+    lfd->state &= (uint16_t)~CAN_SEND;
+    lfd->want |= LOOP_WANT_SEND;
+    if (!(lfd->state & REGISTERED))
+        make_ready(e, lfd);
+    return LOOP_PENDING;
+}
+
+static ssize_t epoll_send(struct loop_backend *b, struct loop_fd *lfd, const struct iovec *iov,
+                          int count, bool more)
+{
+    int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0);
+    ssize_t n;
+    do {
+        if (count == 1) {
+            n = send(lfd->fd, iov->iov_base, iov->iov_len, flags);
+        } else {
+            struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
+            n = sendmsg(lfd->fd, &msg, flags);
+        }
+    } while (n < 0 && errno == EINTR);
+    if (n >= 0)
+        return n;
+    return errno == EAGAIN ? wait_for_room(self_of(b), lfd) : -errno;
+}
+
+static ssize_t epoll_sendfile(struct loop_backend *b, struct loop_fd *lfd, int file,
+                              uint64_t offset, size_t count)
+{
+    off_t at = (off_t)offset;
+    ssize_t n;
+    do
+        n = sendfile(lfd->fd, file, &at, MIN(count, SENDFILE_MAX));
+    while (n < 0 && errno == EINTR);
+    if (n >= 0)
+        return n;
+    return errno == EAGAIN ? wait_for_room(self_of(b), lfd) : -errno;
+}
+
+static void epoll_shutdown(struct loop_backend *b, struct loop_fd *lfd)
+{
+    shutdown(lfd->fd, SHUT_WR);
+}
+
+static size_t epoll_unsent(struct loop_backend *b, struct loop_fd *lfd)
+{
+    int bytes = 0;
+    return ioctl(lfd->fd, SIOCOUTQ, &bytes) == 0 && bytes > 0 ? (size_t)bytes : 0;
+}
+
+static void epoll_wake(struct loop_backend *b)
+{
+    uint64_t one = 1;
+    ssize_t n;
+    do
+        n = write(self_of(b)->wake_fd, &one, sizeof one);
+    while (n < 0 && errno == EINTR); /* EAGAIN: it is awake already */
+}
+
+/* ---- What can go on, goes on. ---- */
+
+static ssize_t receive(struct loop_epoll *e, struct loop_fd *lfd)
+{
+    ssize_t n;
+    do
+        n = lfd->state & NOT_SOCKET ? read(lfd->fd, e->buffer, RECV_BYTES)
+                                    : recv(lfd->fd, e->buffer, RECV_BYTES, MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == ENOTSOCK && !(lfd->state & NOT_SOCKET)) {
+        lfd->state |= NOT_SOCKET;
+        return receive(e, lfd);
+    }
+    return n < 0 ? -errno : n;
+}
+
+static void do_recv(struct loop_epoll *e, struct loop_fd *lfd)
+{
+    for (int i = 0; i < RECVS_PER_TURN; i++) {
+        if (!(lfd->want & LOOP_WANT_RECV) || !(lfd->state & CAN_RECV))
+            return;
+        ssize_t n = receive(e, lfd);
+        if (n == -EAGAIN) {
+            lfd->state &= (uint16_t)~CAN_RECV;
+            return;
+        }
+        if (n <= 0) {
+            lfd->state &= (uint16_t)~CAN_RECV;
+            lfd->want &= (uint16_t)~LOOP_WANT_RECV;
+            lfd->ops->on_recv(lfd, slice_of(e->buffer, 0), (int)n);
+            return;
+        }
+        /* A short read means that the queue is empty, and an edge will come with the next bytes;
+         * but after a hang-up no edge will tell of the end: read on until it is seen. */
+        if ((size_t)n < RECV_BYTES && !(lfd->state & HUNG_UP))
+            lfd->state &= (uint16_t)~CAN_RECV;
+        lfd->ops->on_recv(lfd, slice_of(e->buffer, (size_t)n), 0);
+    }
+}
+
+static void do_accept(struct loop_epoll *e, struct loop_fd *lfd)
+{
+    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+        if (!(lfd->want & LOOP_WANT_ACCEPT) || !(lfd->state & CAN_ACCEPT))
+            return;
+        struct sockaddr_storage peer;
+        socklen_t n = sizeof peer;
+        int sock = accept4(lfd->fd, (struct sockaddr *)&peer, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int error = sock < 0 ? errno : 0;
+        if (error == EAGAIN) {
+            lfd->state &= (uint16_t)~CAN_ACCEPT;
+            return;
+        }
+        if (error == EINTR || error == ECONNABORTED || error == EPROTO)
+            continue; /* that one client has gone: the next */
+        lfd->ops->on_accept(lfd, error ? -error : sock, (struct sockaddr *)&peer, error ? 0 : n);
+    }
+}
+
+static void go_on(struct loop_epoll *e, struct loop_fd *lfd)
+{
+    if (lfd->want & LOOP_WANT_ACCEPT && lfd->state & CAN_ACCEPT)
+        do_accept(e, lfd);
+    if (lfd->want & LOOP_WANT_SEND && lfd->state & CAN_SEND) {
+        lfd->want &= (uint16_t)~LOOP_WANT_SEND;
+        lfd->ops->on_sent(lfd, 0);
+    }
+    if (lfd->want & LOOP_WANT_RECV && lfd->state & CAN_RECV)
+        do_recv(e, lfd);
+    if (lfd->fd < 0)
+        return;
+    bool again = (lfd->want & LOOP_WANT_RECV && lfd->state & CAN_RECV) ||
+                 (lfd->want & LOOP_WANT_ACCEPT && lfd->state & CAN_ACCEPT);
+    if (again || !(lfd->state & REGISTERED))
+        make_ready(e, lfd);
+}
+
+/* Those that are known since the last wait and still open are registered now; the others never
+ * were. */
+static void register_new(struct loop_epoll *e)
+{
+    LIST_EACH_SAFE (n, &e->ready) {
+        struct loop_fd *lfd = CONTAINER_OF(n, struct loop_fd, ready);
+        if (lfd->state & REGISTERED)
+            continue;
+        if (do_register(e, lfd) < 0)
+            continue; /* out of memory: tried again next turn */
+        bool can = (lfd->want & LOOP_WANT_RECV && lfd->state & CAN_RECV) ||
+                   (lfd->want & LOOP_WANT_ACCEPT && lfd->state & CAN_ACCEPT);
+        if (!can)
+            list_remove(n);
+    }
+}
+
+static void run_ready(struct loop_epoll *e)
+{
+    struct list_node now;
+    list_move_all(&now, &e->ready);
+    for (struct list_node *n; (n = list_pop_front(&now));)
+        go_on(e, CONTAINER_OF(n, struct loop_fd, ready));
+}
+
+static void note_event(struct loop_epoll *e, const struct epoll_event *event)
+{
+    struct loop_fd *lfd = event->data.ptr;
+    if (!lfd) {
+        uint64_t count;
+        if (read(e->wake_fd, &count, sizeof count) < 0)
+            return; /* somebody else's wake-up was read with the last one */
+        return;
+    }
+    if (event->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        lfd->state |= CAN_RECV | CAN_ACCEPT;
+    if (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        lfd->state |= HUNG_UP;
+    if (event->events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+        lfd->state |= CAN_SEND;
+    make_ready(e, lfd);
+}
+
+/* Milliseconds to wait, rounded up so that a timeout is not found to be early. */
+static int wait_ms(struct loop_epoll *e, int64_t deadline_ns)
+{
+    if (!list_is_empty(&e->ready) || deadline_ns == 0)
+        return 0;
+    if (deadline_ns == INT64_MAX)
+        return -1;
+    int64_t left = deadline_ns - epoll_now_ns(&e->base);
+    if (left <= 0)
+        return 0;
+    return (int)MIN((left + NS_PER_MS - 1) / NS_PER_MS, INT32_MAX);
+}
+
+static size_t epoll_wait_and_tell(struct loop_backend *b, int64_t deadline_ns)
+{
+    struct loop_epoll *e = self_of(b);
+    register_new(e);
+    int n = epoll_wait(e->epoll, e->events, EVENTS_PER_TURN, wait_ms(e, deadline_ns));
+    loop_tick(b->loop);
+    for (int i = 0; i < n; i++)
+        note_event(e, &e->events[i]);
+    run_ready(e);
+    run_ready(
+        e); /* the connections that were just accepted: their request is usually there already */
+    return n > 0 ? (size_t)n : 0;
+}
+
+static void epoll_free(struct loop_backend *b)
+{
+    struct loop_epoll *e = self_of(b);
+    close(e->epoll);
+    close(e->wake_fd);
+    mem_free(&e->owner, e->buffer, RECV_BYTES);
+    mem_owner_fini(&e->owner);
+    free(e);
+}
+
+static const struct loop_backend_ops epoll_ops = {
+    .name = "epoll",
+    .free = epoll_free,
+    .now_ns = epoll_now_ns,
+    .unix_s = epoll_unix_s,
+    .wait = epoll_wait_and_tell,
+    .open = epoll_open,
+    .close = epoll_close,
+    .recv_start = epoll_recv_start,
+    .recv_stop = epoll_recv_stop,
+    .send = epoll_send,
+    .sendfile = epoll_sendfile,
+    .shutdown = epoll_shutdown,
+    .unsent = epoll_unsent,
+    .accept_start = epoll_accept_start,
+    .accept_stop = epoll_accept_stop,
+    .wake = epoll_wake,
+};
+
+static int open_descriptors(struct loop_epoll *e)
+{
+    e->epoll = epoll_create1(EPOLL_CLOEXEC);
+    e->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (e->epoll < 0 || e->wake_fd < 0)
+        return -errno;
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+    return epoll_ctl(e->epoll, EPOLL_CTL_ADD, e->wake_fd, &event) < 0 ? -errno : 0;
+}
+
+struct loop_backend *loop_epoll_new(struct mem_book *book, int *error_out)
+{
+    struct loop_epoll *e = calloc(1, sizeof *e);
+    *error_out = -ENOMEM;
+    if (!e)
+        return NULL;
+    e->base.ops = &epoll_ops;
+    list_init(&e->ready);
+    mem_owner_init(&e->owner, book, "loop input");
+    e->buffer = mem_alloc(&e->owner, RECV_BYTES);
+    *error_out = e->buffer ? open_descriptors(e) : -ENOMEM;
+    if (*error_out == 0)
+        return &e->base;
+    if (e->epoll > 0)
+        close(e->epoll);
+    if (e->wake_fd > 0)
+        close(e->wake_fd);
+    mem_free(&e->owner, e->buffer, RECV_BYTES);
+    mem_owner_fini(&e->owner);
+    free(e);
+    return NULL;
+}

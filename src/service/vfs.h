@@ -1,0 +1,147 @@
+/* vfs: a tree of files that every protocol serves from.
+ *
+ * Names are resolved by the kernel inside the root: openat2(RESOLVE_BENEATH |
+ * RESOLVE_NO_MAGICLINKS), so that neither ".." nor a symbolic link leaves it. What was opened is
+ * kept in a cache (node: descriptor, stat, content when small, and what a protocol prepared from
+ * it): a hot file costs no system call, and a change on disk is seen within VFS_FRESH_MS.
+ * Everything that can block (open, stat, read of what is not in memory, directory reads, closing)
+ * runs on the worker lane of the mount that it concerns: a disk that hangs stalls only those who
+ * ask for its files.
+ *
+ * Paths are absolute within the tree ("/a/b"), decoded, without "." and "..", "//" or NUL
+ * (wire/uri.h makes them so); a path that is not is answered -EINVAL. A final "/" demands a
+ * directory. */
+#ifndef SERVICE_VFS_H
+#define SERVICE_VFS_H
+
+#include "base/buf.h"
+#include "base/shared.h"
+#include "io/stream.h"
+
+#include <sys/stat.h>
+
+#define VFS_FRESH_MS 1000 /* what was looked at longer ago is looked at again before it is served \
+                           */
+#define VFS_REFRESH_MS \
+    500 /* what is asked for after this time is looked at again in the background */
+#define VFS_SIBLINGS_MAX 4
+
+struct vfs;
+
+struct vfs_settings {
+    size_t cache_entries; /* nodes kept at most (default 4096) */
+    size_t cache_files;   /* descriptors kept open at most (default 1024) */
+    size_t cache_bytes;   /* content kept in memory at most (default 32 MiB) */
+    size_t content_bytes; /* largest file whose content is kept in memory (default 256 KiB) */
+    unsigned threads;     /* worker threads per mount (default 4) */
+    /* Suffixes of files that stand beside others (".br", ".zst", ".gz"): each node says which of
+     * them were there. */
+    slice siblings[VFS_SIBLINGS_MAX];
+};
+void vfs_settings_default(struct vfs_settings *settings);
+
+enum vfs_kind { VFS_FILE, VFS_DIR, VFS_ABSENT };
+
+/* One name and what stands there. Counted; never changes after it was handed out (a changed file
+ * becomes a new node), but for the fields marked so. */
+struct vfs_node {
+    /* read-only */
+    struct shared shared;
+    enum vfs_kind kind;
+    int error; /* VFS_ABSENT: -ENOENT, -EACCES, -EXDEV (a link out of the root), -ELOOP,
+                  -ENAMETOOLONG, -ENOTDIR ... */
+    uint64_t size;
+    int64_t mtime_s;
+    uint32_t mtime_ns;
+    mode_t mode;
+    dev_t dev;
+    ino_t ino;
+    unsigned siblings;   /* bit i: path + settings.siblings[i] is a regular file too */
+    slice path;          /* as asked */
+    struct buf *content; /* whole content when it is small enough, else NULL */
+    /* public: what a protocol prepared from this node (header lines), freed with it; NULL at first
+     */
+    struct shared *prepared;
+    /* private members follow in vfs_cache.h */
+};
+
+/* A request for a node; embedded in the caller. */
+struct vfs_open {
+    /* public: */
+    void (*done)(struct vfs_open *o); /* the node is there; the caller releases it */
+    /* read-only: the answer, held for the caller. NULL only when there was no memory. */
+    struct vfs_node *node;
+    /* private */
+    struct list_node link;
+};
+
+/* [root] is a directory. NULL and *error_out = -errno. Settings are copied. */
+MUST_USE struct vfs *vfs_new(struct io *io, struct mem_book *book, const char *root,
+                             const struct vfs_settings *settings, int *error_out);
+
+/* No request is pending and no node is held (BUG otherwise). The loop must still run a moment
+ * (vfs_is_idle) for jobs to end. */
+void vfs_free(struct vfs **vfs);
+bool vfs_is_idle(const struct vfs *vfs);
+
+/* True: answered at once, o->node is set, done is not called. False: done will be called in a later
+ * turn; [path] was copied. A symbolic link is followed; what is neither a regular file nor a
+ * directory is VFS_ABSENT with -EACCES, and so is what may not be read. */
+MUST_USE bool vfs_open(struct vfs *vfs, slice path, struct vfs_open *o);
+
+/* done will not be called. */
+void vfs_open_cancel(struct vfs_open *o);
+
+static inline void vfs_node_release(struct vfs_node *node)
+{
+    if (node)
+        shared_release(&node->shared);
+}
+
+/* Pushes [count] bytes of a VFS_FILE from [offset] to [q]: from memory when the content is kept;
+ * else by a producer that sends by sendfile what is in the page cache and has a worker read what is
+ * not. The node is held meanwhile. False without memory. */
+MUST_USE bool vfs_push(struct vfs *vfs, struct vfs_node *node, uint64_t offset, uint64_t count,
+                       struct outq *q);
+
+/* ---- Directories. Not cached. ---- */
+struct vfs_entry {
+    slice name;
+    enum vfs_kind kind; /* VFS_FILE or VFS_DIR, of what a link leads to inside the root; others are
+                           left out */
+    uint64_t size;
+    int64_t mtime_s;
+};
+
+struct vfs_list {
+    /* public: */
+    void (*done)(
+        struct vfs_list *l); /* the caller calls vfs_list_fini when it has used the result */
+    size_t max_entries;
+    bool hidden; /* names that begin with a dot too */
+    /* read-only result */
+    int error;                 /* 0 or -errno */
+    struct vfs_entry *entries; /* in no order */
+    size_t count;
+    bool is_cut; /* there were more than max_entries */
+    /* private */
+    struct vfs_list_job *job;
+};
+
+/* Reads the directory [path] on a worker; done is called in a later turn. False without memory. */
+MUST_USE bool vfs_list(struct vfs *vfs, slice path, struct vfs_list *l);
+
+/* Frees the result, or, before done was called, gives the request up: done will not be called. */
+void vfs_list_fini(struct vfs_list *l);
+
+struct vfs_stats {
+    size_t entries, open_files, content_bytes, jobs_pending;
+    uint64_t hits, misses, refreshes, evictions;
+};
+void vfs_stats(const struct vfs *vfs, struct vfs_stats *out);
+
+/* Memory is short: drops cached nodes that nobody holds until about [bytes] are free. Returns the
+ * bytes freed. */
+size_t vfs_shrink(struct vfs *vfs, size_t bytes);
+
+#endif

@@ -1,0 +1,33 @@
+/* http1_chunk: the chunked transfer coding, RFC 9112 7.1, incrementally.
+ *
+ * The caller feeds what it has; the reader hands back the next run of body bytes without copying. */
+#ifndef WIRE_HTTP1_CHUNK_H
+#define WIRE_HTTP1_CHUNK_H
+
+#include "wire/http_field.h"
+
+/* Chunk extensions and the trailer section are bounded: by their bytes in sum over the whole body. */
+#define HTTP1_CHUNK_OVERHEAD_MAX (16 * KIB)
+
+struct http1_chunk {
+    /* read-only */
+    uint64_t left;     /* of the current chunk's data */
+    uint32_t overhead; /* bytes of extensions and trailers so far */
+    bool is_done;      /* the last chunk and the trailer section have been read */
+    /* private */
+    uint8_t state;
+    uint8_t digits; /* of the chunk size so far */
+    uint8_t name_n; /* of the trailer field's name so far */
+    char name[18];  /* longer ones are cut: all that are forbidden are shorter */
+};
+
+void http1_chunk_init(struct http1_chunk *c);
+
+/* Looks at [in]. Returns how many bytes of it were used (the caller drops them), and in *data_out the body bytes among them
+ * (a part of [in], perhaps empty). Call again while it returns > 0 and !is_done. 0: needs more input.
+ * < 0: malformed, -400 (or -431 when extensions and trailers are too long), and so for ever. It uses all bytes that it
+ * understands: there is never a rest to keep. Trailer fields are checked and dropped; those that frame or route a
+ * message (Content-Length, Transfer-Encoding, Host) are malformed. */
+MUST_USE ssize_t http1_chunk_read(struct http1_chunk *c, slice in, slice *data_out);
+
+#endif
