@@ -115,6 +115,11 @@ void *mem_raw_alloc(size_t n)
     return malloc(n);
 }
 
+void *mem_raw_resize(void *p, size_t n)
+{
+    return realloc(p, n);
+}
+
 void mem_raw_free(void *p)
 {
     free(p);

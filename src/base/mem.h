@@ -67,6 +67,7 @@ void mem_discharge(struct mem_owner *o, size_t n);
 /* For worker threads: memory without an account; the loop's thread then adopts it ([n] bytes, mem_free frees
  * it) or drops it. Adopting cannot fail: the bytes exist already. */
 MUST_USE void *mem_raw_alloc(size_t n);
+MUST_USE void *mem_raw_resize(void *p, size_t n);
 void mem_raw_free(void *p);
 void mem_adopt(struct mem_owner *o, size_t n);
 

@@ -100,6 +100,11 @@ bool stream_is_full(struct stream *s);
 /* on_deadline is told [ms] from now; replaces; < 0 clears. */
 void stream_set_deadline(struct stream *s, int64_t ms);
 
+static inline bool stream_has_deadline(const struct stream *s)
+{
+    return s->deadline_ms != INT64_MAX;
+}
+
 /* No more input is told; what is queued is sent, then the connection ends. [linger]: the peer may
  * still be sending: end our side, read and drop its bytes for a while, so that it can read our
  * answer (RFC 9112 9.6). */

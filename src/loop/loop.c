@@ -19,6 +19,11 @@ int64_t loop_unix_s(const struct loop *loop)
     return loop->unix_s;
 }
 
+int64_t loop_unix_ms(const struct loop *loop)
+{
+    return loop->unix_ms + (loop->now_ms - loop->unix_at_ms);
+}
+
 struct timeout_wheel *loop_wheel(struct loop *loop)
 {
     return &loop->wheel;
@@ -45,7 +50,8 @@ void loop_tick(struct loop *loop)
     loop->now_ms = loop->ops->now_ns(loop->backend) / NS_PER_MS;
     if (loop->now_ms - loop->unix_at_ms < 50)
         return;
-    loop->unix_s = loop->ops->unix_s(loop->backend);
+    loop->unix_ms = loop->ops->unix_ms(loop->backend);
+    loop->unix_s = loop->unix_ms / 1000;
     loop->unix_at_ms = loop->now_ms;
 }
 

@@ -19,9 +19,9 @@ struct loop_backend_ops {
     const char *name;
     void (*free)(struct loop_backend *b);
 
-    /* Monotonic nanoseconds, and seconds since 1970. */
+    /* Monotonic nanoseconds, and milliseconds since 1970. */
     int64_t (*now_ns)(struct loop_backend *b);
-    int64_t (*unix_s)(struct loop_backend *b);
+    int64_t (*unix_ms)(struct loop_backend *b);
 
     /* Waits until something happened or [deadline_ns], then tells all owners, within a budget per
      * descriptor so that one busy peer cannot starve the others. After it has waited it calls

@@ -14,7 +14,8 @@ struct loop {
     struct mem_owner owner; /* "loop" */
     int64_t now_ms;
     int64_t unix_s;
-    int64_t unix_at_ms; /* when unix_s was read */
+    int64_t unix_ms;
+    int64_t unix_at_ms; /* when these were read */
     struct timeout_wheel wheel;
     struct list_node deferred;
     struct list_node graves;

@@ -52,11 +52,11 @@ static int64_t epoll_now_ns(struct loop_backend *b)
     return now.tv_sec * NS_PER_S + now.tv_nsec;
 }
 
-static int64_t epoll_unix_s(struct loop_backend *b)
+static int64_t epoll_unix_ms(struct loop_backend *b)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    return now.tv_sec;
+    return now.tv_sec * 1000 + now.tv_nsec / NS_PER_MS;
 }
 
 static int do_register(struct loop_epoll *e, struct loop_fd *lfd)
@@ -333,7 +333,7 @@ static const struct loop_backend_ops epoll_ops = {
     .name = "epoll",
     .free = epoll_free,
     .now_ns = epoll_now_ns,
-    .unix_s = epoll_unix_s,
+    .unix_ms = epoll_unix_ms,
     .wait = epoll_wait_and_tell,
     .open = epoll_open,
     .close = epoll_close,

@@ -1,21 +1,13 @@
-/* http_date: the three date forms of RFC 9110 5.6.7, and the calendar beneath them.
+/* http_date: the three date forms of RFC 9110 5.6.7.
  *
  * Used by the Date and Last-Modified fields and by the conditions of http_cond. Invariant: what
  * http_date_put writes, http_date_parse reads back as the same second. It knows no clock: the
  * caller brings "now". */
 #include "wire/http_date.h"
 
-#define SECONDS_PER_DAY 86400
-/* 0000-01-01 00:00:00 and 9999-12-31 23:59:59 */
-#define DATE_FIRST INT64_C(-62167219200)
-#define DATE_LAST  INT64_C(253402300799)
+#include "base/civil.h"
 
-struct civil {
-    int64_t year;
-    int64_t month; /* 1 to 12 */
-    int64_t day;   /* 1 to 31 */
-    int64_t hour, minute, second;
-};
+#define SECONDS_PER_DAY 86400
 
 static const slice day_names[7] = {
     SLICE("Sunday"),   SLICE("Monday"), SLICE("Tuesday"),  SLICE("Wednesday"),
@@ -25,52 +17,6 @@ static const slice day_names[7] = {
 static const char month_names[12][4] = {
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 };
-
-/* Days since 1970-01-01. Years begin in March here: the leap day is then the last day of its year,
- * and the days before a month follow (153 * m + 2) / 5. 719468 days lie between 0000-03-01 and
- * 1970-01-01. */
-static int64_t days_of(int64_t year, int64_t month, int64_t day)
-{
-    year -= month <= 2;
-    int64_t era = (year >= 0 ? year : year - 399) / 400;
-    int64_t year_of_era = year - era * 400;
-    int64_t day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    return era * 146097 + day_of_era - 719468;
-}
-
-static int64_t seconds_of(const struct civil *c)
-{
-    return days_of(c->year, c->month, c->day) * SECONDS_PER_DAY + c->hour * 3600 + c->minute * 60 +
-           c->second;
-}
-
-/* The inverse of days_of. */
-static struct civil civil_of(int64_t unix_seconds)
-{
-    int64_t rest = unix_seconds % SECONDS_PER_DAY;
-    int64_t days = unix_seconds / SECONDS_PER_DAY;
-    if (rest < 0) {
-        rest += SECONDS_PER_DAY;
-        days--;
-    }
-    days += 719468;
-    int64_t era = (days >= 0 ? days : days - 146096) / 146097;
-    int64_t day_of_era = days - era * 146097;
-    int64_t year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    int64_t month_from_march = (5 * day_of_year + 2) / 153;
-    int64_t month = month_from_march + (month_from_march < 10 ? 3 : -9);
-    return (struct civil){
-        .year = year_of_era + era * 400 + (month <= 2),
-        .month = month,
-        .day = day_of_year - (153 * month_from_march + 2) / 5 + 1,
-        .hour = rest / 3600,
-        .minute = rest / 60 % 60,
-        .second = rest % 60,
-    };
-}
 
 /* 1970-01-01 was a Thursday. */
 static unsigned weekday_of(int64_t unix_seconds)
@@ -88,7 +34,7 @@ static int64_t days_in_month(int64_t year, int64_t month)
 
 void http_date_put(struct fmt *f, int64_t unix_seconds)
 {
-    unix_seconds = MAX(DATE_FIRST, MIN(DATE_LAST, unix_seconds));
+    unix_seconds = MAX(CIVIL_FIRST, MIN(CIVIL_LAST, unix_seconds));
     struct civil c = civil_of(unix_seconds);
     char room[HTTP_DATE_BYTES];
     struct fmt date = fmt_on(room, sizeof room);
@@ -173,13 +119,13 @@ static bool parse_imf(slice s, struct civil *c)
  * recent year in the past with the same last two digits. */
 static void choose_century(struct civil *c, int64_t now_unix)
 {
-    struct civil limit = civil_of(MAX(DATE_FIRST, MIN(DATE_LAST, now_unix)));
+    struct civil limit = civil_of(MAX(CIVIL_FIRST, MIN(CIVIL_LAST, now_unix)));
     limit.year += 50;
     int64_t digits = c->year;
     c->year = limit.year - limit.year % 100 + digits;
     if (c->year > limit.year)
         c->year -= 100;
-    if (seconds_of(c) > seconds_of(&limit))
+    if (civil_seconds(c) > civil_seconds(&limit))
         c->year -= 100;
 }
 
@@ -220,6 +166,6 @@ bool http_date_parse(slice s, int64_t now_unix, int64_t *unix_seconds_out)
         return false;
     if (!is_possible(&c))
         return false;
-    *unix_seconds_out = seconds_of(&c);
+    *unix_seconds_out = civil_seconds(&c);
     return true;
 }
