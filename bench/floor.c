@@ -10,6 +10,7 @@
 #include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -140,7 +141,10 @@ static void open_listener(struct floor *f)
     if (f->listener < 0)
         die("socket");
     setsockopt(f->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    setsockopt(f->listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* inherited by accept */
+    /* Inherited by accept. Not with sendfile: TCP_NODELAY, MSG_MORE and sendfile together cost 2.5 times as
+     * much for 100 KB, because the piece that does not fit the first segment then goes out by itself. */
+    if (!f->opt.file)
+        setsockopt(f->listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (f->opt.defer)
         setsockopt(f->listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
     if (bind(f->listener, (struct sockaddr *)&address, sizeof address) < 0)
@@ -269,6 +273,7 @@ int main(int argc, char **argv)
         die("calloc");
     parse_options(&f->opt, argc, argv);
     raise_descriptor_limit();
+    signal(SIGPIPE, SIG_IGN); /* sendfile has no MSG_NOSIGNAL */
     if (f->opt.file)
         open_file(f);
     make_answer(f);
