@@ -91,7 +91,7 @@ struct vfs *vfs_new(struct io *io, struct mem_book *book, const char *root,
 void vfs_stop(struct vfs *vfs)
 {
     timeout_clear(&vfs->sweep);
-    vfs_cache_shrink(&vfs->cache, SIZE_MAX);
+    vfs_cache_close(&vfs->cache);
 }
 
 bool vfs_is_idle(const struct vfs *vfs)

@@ -59,6 +59,9 @@ struct vfs_cache {
 MUST_USE bool vfs_cache_init(struct vfs_cache *c, struct mem_owner *owner,
                              const struct vfs_settings *settings);
 
+/* All nodes are dropped, and none is kept from now on. */
+void vfs_cache_close(struct vfs_cache *c);
+
 /* All nodes are dropped, files closed here and now; nobody may hold one (BUG otherwise). */
 void vfs_cache_fini(struct vfs_cache *c);
 
