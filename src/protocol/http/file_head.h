@@ -21,9 +21,9 @@ struct file_head {
     enum http_coding coding;
 };
 
-/* The head of [node], sent as [coding] of a file whose media type is [type]. It stays with the node; NULL without memory. [varies]: another
- * request for the same name may get another coding. */
-MUST_USE struct file_head *file_head_of(struct vfs_node *node, struct mem_owner *owner, enum http_coding coding, slice type,
-                                        bool varies);
+/* The head of [node], sent as [coding] of a file whose media type is [type]. It stays with the
+ * node; NULL without memory. [varies]: another request for the same name may get another coding. */
+MUST_USE struct file_head *file_head_of(struct vfs_node *node, struct mem_owner *owner,
+                                        enum http_coding coding, slice type, bool varies);
 
 #endif
