@@ -34,9 +34,9 @@ static int64_t sim_now_ns(struct loop_backend *b)
     return self_of(b)->now_ns;
 }
 
-static int64_t sim_unix_s(struct loop_backend *b)
+static int64_t sim_unix_ms(struct loop_backend *b)
 {
-    return START_UNIX_S + (self_of(b)->now_ns - START_NS) / NS_PER_S;
+    return (START_UNIX_S + (self_of(b)->now_ns - START_NS) / NS_PER_S) * 1000;
 }
 
 /* ---- Opening, wishes, closing. ---- */
@@ -559,7 +559,7 @@ static const struct loop_backend_ops sim_ops = {
     .name = "sim",
     .free = sim_free,
     .now_ns = sim_now_ns,
-    .unix_s = sim_unix_s,
+    .unix_ms = sim_unix_ms,
     .wait = sim_wait,
     .open = sim_open,
     .close = sim_close,

@@ -3,6 +3,7 @@
 
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <netinet/in.h>
 
 static void print_url(slice host, uint16_t port, const char *remark)
 {

@@ -329,8 +329,8 @@ static bool wind_down(struct app *a)
 static void free_all(struct app *a)
 {
     http_server_fini(&a->http);
+    vfs_free(&a->vfs); /* its nodes hold header lines that h_file made */
     h_file_fini(&a->files);
-    vfs_free(&a->vfs);
     loop_turn(a->loop, 0);
     io_fini(&a->io);
     mime_free(&a->mime);
