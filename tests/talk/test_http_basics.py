@@ -91,14 +91,14 @@ def test_options(site):
         assert r.get("Content-Length") is None
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "TRACE"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "TRACE", "PROPFIND"])
 def test_method_not_allowed(site, method):
     r = site.get("/a.txt", "Content-Length: 0", method=method)
     assert r.status == 405
     assert r.get("Allow") == "GET, HEAD, OPTIONS"
 
 
-@pytest.mark.parametrize("method", ["BREW", "get", "G-E_T", "PROPFIND"])
+@pytest.mark.parametrize("method", ["BREW", "get", "G-E_T", "GETS"])
 def test_method_unknown(site, method):
     assert site.get("/a.txt", method=method).status == 501
 
@@ -177,8 +177,11 @@ def test_json_listing(site):
     assert sorted(e["name"] for e in listing["entries"]) == sorted(STRANGE)
     for e in listing["entries"]:
         assert e["type"] == "file" and e["size"] == len(e["name"].encode())
-        path = "/strange/" + urllib.parse.quote(e["name"])
-        assert site.get(path).body.decode() == e["name"]
+        r = site.get("/strange/" + urllib.parse.quote(e["name"]))
+        if "\n" in e["name"]:
+            assert r.status == 400  # control characters have no place in a path
+        else:
+            assert r.body.decode() == e["name"]
 
 
 def test_html_listing_of_strange_names(site):
@@ -192,7 +195,8 @@ def test_html_listing_of_strange_names(site):
         target = urllib.parse.urljoin("/strange/", link)
         if target.startswith("/strange/") and "?" not in target and target != "/strange/":
             bodies.append(site.get(target).body.decode())
-    assert sorted(bodies) == sorted(STRANGE)
+    assert len(bodies) == len(STRANGE)
+    assert set(STRANGE) - set(bodies) == {"new\nline.txt"}
     for name in STRANGE:
         if "\n" not in name:
             assert name in html.unescape(page)
@@ -279,7 +283,7 @@ def test_if_none_match(site):
     etag = wire.get("/a.txt").get("ETag")
     for value in (etag, "W/" + etag, f'"x", {etag}', "*"):
         r = wire.get("/a.txt", f"If-None-Match: {value}")
-        assert r.status == 304 and r.get("ETag") == etag and r.get("Content-Length") in (None, "6")
+        assert r.status == 304 and r.get("ETag") == etag and r.get("Content-Length") is None
     assert wire.get("/a.txt", 'If-None-Match: "x"').status == 200
     # RFC 9110 13.2.2: If-Modified-Since does not count beside If-None-Match
     future = email.utils.formatdate(time.time() - 1, usegmt=True)
@@ -519,7 +523,8 @@ def test_head_too_large(serve):
 
 
 def test_defaults_of_limits(site):
-    assert site.get("/" + "x" * 8000).status == 404
+    assert site.get("/" + "x" * 4000).status == 404
+    assert site.get("/" + "x" * 8000).status in (400, 404)  # longer than any path
     assert site.get("/" + "x" * 9000).status == 414
     assert site.get("/a.txt", "X: " + "x" * 33000).status == 431
     assert site.get("/a.txt", *["X: y"] * 200).status == 431
