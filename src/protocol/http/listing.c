@@ -54,8 +54,13 @@ static void put_json(struct text *t, slice s)
     put_with(t, escape_json, s, 8);
 }
 
+/* For a path within an attribute of HTML: "&" may stand in a path, but would begin an entity here. */
 static void encode(struct fmt *f, slice s)
 {
+    for (ssize_t at; (at = slice_find(s, '&')) >= 0; s = slice_skip(s, (size_t)at + 1)) {
+        uri_path_encode(slice_head(s, (size_t)at), f);
+        fmt_put(f, SLICE("%26"));
+    }
     uri_path_encode(s, f);
 }
 
