@@ -266,7 +266,9 @@ class Server:
         self.signal(signal.SIGUSR2)
         found = self.err.wait(r"connections: (\d+) open of \d+, (\d+) accepted", since)
         held = self.err.wait(r"memory: (\d+) bytes held[^\n]*\n(?:[^\n]*memory of [^\n]*\n)+", since)
-        owners = {name: int(n) for name, n in re.findall(r"memory of (\S+): (\d+) bytes", held.group(0))}
+        owners = {}
+        for name, n in re.findall(r"memory of (.+?): (\d+) bytes", held.group(0)):
+            owners[name] = owners.get(name, 0) + int(n)
         return {"open": int(found[1]), "accepted": int(found[2]), "bytes": int(held[1]), "owners": owners}
 
     def descriptors(self):
