@@ -188,6 +188,7 @@ void stream_set_deadline(struct stream *s, int64_t ms)
 static void bury(struct loop_deferred *d)
 {
     struct stream *s = CONTAINER_OF(d, struct stream, turn_end);
+    outq_clear(&s->out, io_of(s)); /* what was pushed after the abort */
     s->cls->ops->on_closed(s, s->error);
 }
 
@@ -411,6 +412,7 @@ int stream_open(struct stream *s, const struct stream_class *cls, int fd)
     loop_deferred_init(&s->turn_end, flush);
     int error = loop_open(cls->io->loop, &s->lfd, fd, &ops);
     if (error < 0) {
+        s->state = CLOSED;
         close(fd);
         return error;
     }
