@@ -374,10 +374,8 @@ static void drop_lingering(struct stream *s, slice in, int end)
         stream_abort(s, 0);
 }
 
-static void on_recv(struct loop_fd *lfd, slice in, int end)
+static void take_input(struct stream *s, slice in, int end)
 {
-    struct stream *s = of_lfd(lfd);
-    s->bytes_in += in.n;
     if (s->state == LINGERING) {
         drop_lingering(s, in, end);
     } else if (end < 0) {
@@ -390,6 +388,20 @@ static void on_recv(struct loop_fd *lfd, slice in, int end)
         if (!in.n)
             s->flags |= AT_EOF;
         s->cls->ops->on_input(s);
+    }
+}
+
+/* What the owner says to these bytes goes out now, not after all other streams have had theirs: the
+ * blocks that hold it are still in the processor's cache, and the next stream gets the same ones
+ * (measured: pipelined requests cost a third). */
+static void on_recv(struct loop_fd *lfd, slice in, int end)
+{
+    struct stream *s = of_lfd(lfd);
+    s->bytes_in += in.n;
+    take_input(s, in, end);
+    if (s->state <= CLOSING && list_is_linked(&s->turn_end.link)) {
+        loop_defer_cancel(&s->turn_end);
+        flush(&s->turn_end);
     }
 }
 

@@ -220,7 +220,7 @@ static int64_t wait_until(const struct loop *loop, int64_t deadline_ms)
 
 static void count_turn(struct loop *loop, size_t events)
 {
-    int64_t took = loop->ops->now_ns(loop->backend) / NS_PER_MS - loop->now_ms;
+    int64_t took = loop->ops->about_now_ns(loop->backend) / NS_PER_MS - loop->now_ms;
     loop->stats.turns++;
     loop->stats.events += events;
     loop->stats.slowest_ms = MAX(loop->stats.slowest_ms, took);

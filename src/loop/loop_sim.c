@@ -566,6 +566,7 @@ static const struct loop_backend_ops sim_ops = {
     .name = "sim",
     .free = sim_free,
     .now_ns = sim_now_ns,
+    .about_now_ns = sim_now_ns,
     .unix_ms = sim_unix_ms,
     .wait = sim_wait,
     .open = sim_open,
