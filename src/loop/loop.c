@@ -113,7 +113,10 @@ int loop_open(struct loop *loop, struct loop_fd *lfd, int fd, const struct loop_
 {
     *lfd = (struct loop_fd){.ops = ops, .fd = fd};
     list_init(&lfd->ready);
-    return loop->ops->open(loop->backend, lfd);
+    int error = loop->ops->open(loop->backend, lfd);
+    if (error < 0)
+        lfd->fd = -1; /* the number is still the caller's, and soon perhaps another's */
+    return error;
 }
 
 void loop_close(struct loop *loop, struct loop_fd *lfd)
