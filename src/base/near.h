@@ -4,8 +4,8 @@
 
 #include "base/slice.h"
 
-/* Index of the word among [words] that takes the fewest edits (insert, delete, change, swap neighbours), or -1 when none is near enough to
- * be meant. */
+/* Index of the word among [words] that takes the fewest edits (insert, delete, change, swap
+ * neighbours), or -1 when none is near enough to be meant. */
 int near_word(slice typed, const slice *words, size_t count);
 
 #endif

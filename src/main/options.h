@@ -1,5 +1,5 @@
-/* options: the settings of a server and their names on the command line. One table row per option: parsing, help, and the manual's list
- * come from it. */
+/* options: the settings of a server and their names on the command line. One table row per option:
+ * parsing, help, and the manual's list come from it. */
 #ifndef MAIN_OPTIONS_H
 #define MAIN_OPTIONS_H
 
@@ -23,7 +23,8 @@ struct options {
 
 void options_default(struct options *o);
 
-/* Reads the words after "serve". False: a sentence has been written to [error] (room for OPTIONS_ERROR_MAX bytes, terminated). */
+/* Reads the words after "serve". False: a sentence has been written to [error] (room for
+ * OPTIONS_ERROR_MAX bytes, terminated). */
 #define OPTIONS_ERROR_MAX 512
 MUST_USE bool options_parse(struct options *o, int count, char **words, char *error);
 

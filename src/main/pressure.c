@@ -15,7 +15,8 @@ static void hold(struct pressure *p, bool on)
             listener_go_on(&port->listener);
     }
     log_line(loop_log(p->server->io->loop), LOG_WARNING, on ? "memory.high" : "memory.normal",
-             on ? "memory is nearly spent (%zu of %zu bytes): new connections wait" : "memory is free again (%zu of %zu bytes)",
+             on ? "memory is nearly spent (%zu of %zu bytes): new connections wait"
+                : "memory is free again (%zu of %zu bytes)",
              p->book->bytes, p->book->budget);
 }
 
@@ -32,7 +33,8 @@ static void look(struct timeout *t)
     timeout_set(loop_wheel(loop), t, loop_now_ms(loop) + LOOK_MS);
 }
 
-void pressure_start(struct pressure *p, struct mem_book *book, struct server *server, struct vfs *vfs)
+void pressure_start(struct pressure *p, struct mem_book *book, struct server *server,
+                    struct vfs *vfs)
 {
     *p = (struct pressure){.book = book, .server = server, .vfs = vfs};
     timeout_init(&p->timeout, look);

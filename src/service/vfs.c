@@ -9,7 +9,7 @@ void vfs_settings_default(struct vfs_settings *settings)
     *settings = (struct vfs_settings){.cache_entries = 4096,
                                       .cache_files = 1024,
                                       .cache_bytes = 32 * MIB,
-                                      .content_bytes = 256 * KIB,
+                                      .content_bytes = 32 * KIB,
                                       .threads = 4};
 }
 
