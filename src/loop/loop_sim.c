@@ -14,7 +14,7 @@
 #define EVENTS_PER_TURN 4 /* for one descriptor, before others have their turn */
 #define CHUNK           (64 * KIB)
 #define START_NS        (1000 * NS_PER_S)
-#define START_UNIX_S    1700000000
+#define START_UNIX_S    ((int64_t)1700000000)
 
 static struct loop_sim *self_of(struct loop_backend *b)
 {
@@ -36,7 +36,7 @@ static int64_t sim_now_ns(struct loop_backend *b)
 
 static int64_t sim_unix_ms(struct loop_backend *b)
 {
-    return (START_UNIX_S + (self_of(b)->now_ns - START_NS) / NS_PER_S) * 1000;
+    return START_UNIX_S * (NS_PER_S / NS_PER_MS) + (self_of(b)->now_ns - START_NS) / NS_PER_MS;
 }
 
 /* ---- Opening, wishes, closing. ---- */
@@ -328,6 +328,14 @@ static size_t recv_amount(struct sim_end *e)
     return n && sim_chance(e->sim, set->recv_short) ? sim_some_of(e->sim, n) : n;
 }
 
+static void cut_reading(struct sim_end *e)
+{
+    if (e->cut_read != e->read_bytes || e->is_reset)
+        return;
+    sim_wire_drop(&e->in, e->in.n);
+    sim_end_reset(e);
+}
+
 /* Memory of its own for each time, gone afterwards: see the head of loop_sim.h. */
 static void deliver(struct sim_end *e, size_t n)
 {
@@ -336,6 +344,7 @@ static void deliver(struct sim_end *e, size_t n)
     memcpy(copy, e->in.p + e->in.start, n);
     sim_wire_drop(&e->in, n);
     e->read_bytes += n;
+    cut_reading(e);
     e->lfd->ops->on_recv(e->lfd, slice_of(copy, n), 0);
     memset(copy, 0xdd, n);
     free(copy);
@@ -348,10 +357,7 @@ static void recv_once(struct sim_end *e)
         tell_end(e, error);
         return;
     }
-    if (e->cut_read == e->read_bytes && !e->is_reset) {
-        sim_wire_drop(&e->in, e->in.n);
-        sim_end_reset(e);
-    }
+    cut_reading(e);
     size_t n = recv_amount(e);
     if (n)
         deliver(e, n);
@@ -508,7 +514,8 @@ static int64_t next_event(struct loop_sim *sim)
 
 static void pass_time(struct loop_sim *sim, int64_t deadline_ns)
 {
-    int64_t until = MIN(next_event(sim), deadline_ns);
+    int64_t until = next_event(sim);
+    until = MIN(until, deadline_ns);
     if (atomic_exchange(&sim->is_woken, false) || until <= sim->now_ns)
         return;
     if (sim->is_frozen) {
@@ -559,6 +566,7 @@ static const struct loop_backend_ops sim_ops = {
     .name = "sim",
     .free = sim_free,
     .now_ns = sim_now_ns,
+    .about_now_ns = sim_now_ns,
     .unix_ms = sim_unix_ms,
     .wait = sim_wait,
     .open = sim_open,

@@ -9,7 +9,7 @@ void vfs_settings_default(struct vfs_settings *settings)
     *settings = (struct vfs_settings){.cache_entries = 4096,
                                       .cache_files = 1024,
                                       .cache_bytes = 32 * MIB,
-                                      .content_bytes = 256 * KIB,
+                                      .content_bytes = 32 * KIB,
                                       .threads = 4};
 }
 
@@ -91,7 +91,7 @@ struct vfs *vfs_new(struct io *io, struct mem_book *book, const char *root,
 void vfs_stop(struct vfs *vfs)
 {
     timeout_clear(&vfs->sweep);
-    vfs_cache_shrink(&vfs->cache, SIZE_MAX);
+    vfs_cache_close(&vfs->cache);
 }
 
 bool vfs_is_idle(const struct vfs *vfs)

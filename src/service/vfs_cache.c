@@ -39,12 +39,18 @@ static struct vfs_cnode *cnode_at(struct list_node *link)
     return CONTAINER_OF(link, struct vfs_cnode, link);
 }
 
-void vfs_cache_fini(struct vfs_cache *c)
+void vfs_cache_close(struct vfs_cache *c)
 {
-    c->is_ending = true;
+    c->max_entries = 0;
     for (int i = 0; i < VFS_CLASSES; i++)
         LIST_EACH_SAFE (link, &c->lists[i])
             vfs_cache_drop(c, cnode_at(link));
+}
+
+void vfs_cache_fini(struct vfs_cache *c)
+{
+    c->is_ending = true;
+    vfs_cache_close(c);
     BUG_ON(c->alive != 0); /* somebody still holds a node */
     hash_table_fini(&c->table);
 }

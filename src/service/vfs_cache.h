@@ -25,10 +25,11 @@ struct vfs_cnode {
     struct vfs_lane *lane;      /* held while there is a descriptor */
     struct vfs_lookup *refresh; /* what is looking at it again, or NULL */
     struct vfs_seen seen;
-    int64_t checked_ms; /* not before this time it was as it is here */
-    int64_t used_ms;    /* asked for */
-    int64_t queued_ms;  /* put at the young end of its list */
-    int fd;             /* -1 = none */
+    int64_t checked_ms;    /* not before this time it was as it is here */
+    int64_t used_ms;       /* asked for */
+    int64_t warm_until_ms; /* until then its bytes are taken to be in the page cache (vfs_send) */
+    int64_t queued_ms;     /* put at the young end of its list */
+    int fd;                /* -1 = none */
     enum vfs_way way;
     enum vfs_class class;
     bool is_recent;
@@ -57,6 +58,9 @@ struct vfs_cache {
 /* False without memory; nothing to undo then. */
 MUST_USE bool vfs_cache_init(struct vfs_cache *c, struct mem_owner *owner,
                              const struct vfs_settings *settings);
+
+/* All nodes are dropped, and none is kept from now on. */
+void vfs_cache_close(struct vfs_cache *c);
 
 /* All nodes are dropped, files closed here and now; nobody may hold one (BUG otherwise). */
 void vfs_cache_fini(struct vfs_cache *c);

@@ -47,7 +47,7 @@ struct vfs_look {
     /* out */
     bool is_unchanged; /* [known] still holds; no content and no descriptor then */
     struct vfs_seen seen;
-    struct buf *content; /* raw (buf_new_raw), of exactly seen.size */
+    struct buf *content; /* raw (buf_new without owner), of exactly seen.size */
     int fd;              /* of a file whose content was not read, else -1 */
     enum vfs_way way;
     bool

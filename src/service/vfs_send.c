@@ -24,7 +24,10 @@
 #define BLOCK_MIN   (16 * KIB)
 #define BLOCK_MAX   (256 * KIB)
 #define FAST_MS     250
-#define SLOW_MS     2000
+#define WARM_MS     500 /* a whole small file that was in the page cache is taken to be there still */
+#define COPY_MAX \
+    (8 * KIB) /* content up to this is copied into the output queue, more is referred to */
+#define SLOW_MS 2000
 /* Without cachestat, one byte is tried in each such stretch. */
 #define PROBE_BYTES (64 * KIB)
 
@@ -253,6 +256,32 @@ static bool push_sender(struct vfs *vfs, struct vfs_cnode *node, uint64_t offset
     return outq_push_producer(q, vfs->io, &s->producer);
 }
 
+/* A little is copied to stand behind its header: one piece, one block, one send() for many
+ * pipelined answers. */
+static bool push_content(struct vfs *vfs, struct vfs_cnode *n, uint64_t offset, size_t count,
+                         struct outq *q)
+{
+    slice bytes = slice_head(slice_skip(buf_slice(n->node.content), offset), count);
+    if (count <= COPY_MAX)
+        return outq_push_copy(q, vfs->io, bytes);
+    return outq_push_shared(q, vfs->io, bytes, &n->node.shared);
+}
+
+/* As is_in_memory, but a file that is asked for all the time is looked at once in a while only: its
+ * pages stay because they are used. */
+static bool is_warm(struct vfs *vfs, struct vfs_cnode *n, uint64_t offset, size_t count)
+{
+    bool is_whole = offset == 0 && count == n->node.size;
+    int64_t now = loop_now_ms(vfs->loop);
+    if (is_whole && now < n->warm_until_ms)
+        return true;
+    if (!is_in_memory(n, offset, count))
+        return false;
+    if (is_whole)
+        n->warm_until_ms = now + WARM_MS;
+    return true;
+}
+
 bool vfs_push(struct vfs *vfs, struct vfs_node *node, uint64_t offset, uint64_t count,
               struct outq *q)
 {
@@ -260,11 +289,9 @@ bool vfs_push(struct vfs *vfs, struct vfs_node *node, uint64_t offset, uint64_t 
     BUG_ON(node->kind != VFS_FILE || offset > node->size || count > node->size - offset);
     if (count == 0)
         return true;
-    if (node->content) {
-        slice bytes = slice_head(slice_skip(buf_slice(node->content), offset), count);
-        return outq_push_shared(q, vfs->io, bytes, &node->shared);
-    }
-    if (count <= WINDOW_FIRST && is_in_memory(n, offset, (size_t)count))
+    if (node->content)
+        return push_content(vfs, n, offset, (size_t)count, q);
+    if (count <= WINDOW_FIRST && is_warm(vfs, n, offset, (size_t)count))
         return outq_push_file(q, vfs->io, n->fd, offset, (size_t)count, &node->shared);
     return push_sender(vfs, n, offset, count, q);
 }

@@ -1,342 +1,505 @@
-/* listing: sorts, then writes a page or JSON into a buffer that grows. */
+/* listing: rows of a directory, written into one growing buf.
+ *
+ * Before each piece page_need makes sure of room for the worst that the piece can become (a byte of
+ * a name is at most six bytes escaped), so nothing in between can run short; fmt would only refuse
+ * it, never overflow. */
 #include "protocol/http/listing.h"
 
+#include "base/check.h"
+#include "base/civil.h"
 #include "base/fmt.h"
+#include "protocol/http/listing_icon.h"
+#include "protocol/http/listing_sort.h"
 #include "service/vfs.h"
 #include "wire/escape.h"
 #include "wire/uri.h"
 
-#include <stdarg.h>
+#define ESCAPED_MAX 6    /* bytes that one byte of a name can become */
+#define CRUMBS_MAX  12   /* deeper paths show the start and so many at the end */
+#define ROW_BYTES   512  /* of a row besides its name */
+#define FRAME_BYTES 8192 /* of the page besides rows and paths */
 
-/* ---- A growing text ---- */
+/* ---- The growing page ---- */
 
-struct text {
-    struct buf *b; /* NULL after a failure: all further puts do nothing */
+struct page {
+    struct buf *b;
+    struct fmt f; /* on all of b's room */
 };
 
+static bool page_init(struct page *page, struct mem_owner *owner, size_t bytes)
+{
+    page->b = buf_new(owner, bytes);
+    if (page->b)
+        page->f = fmt_on(page->b->p, page->b->cap);
+    return page->b != NULL;
+}
+
 /* Room for [n] more bytes; false without memory. */
-static bool make_room(struct text *t, size_t n)
+static bool page_need(struct page *page, size_t n)
 {
-    if (!t->b)
+    if (LIKELY(fmt_room(&page->f) >= n))
+        return true;
+    page->b->n = fmt_done(&page->f).n;
+    if (!buf_resize(&page->b, page->b->cap + MAX(n, page->b->cap / 2)))
         return false;
-    if (t->b->cap - t->b->n >= n)
-        return true;
-    if (buf_resize(&t->b, MAX(t->b->cap * 2, t->b->n + n)))
-        return true;
-    buf_release(&t->b);
-    return false;
+    page->f = fmt_on(page->b->p, page->b->cap);
+    page->f.p += page->b->n;
+    return true;
 }
 
-typedef void (*put_fn)(struct fmt *f, slice s);
-
-/* What [fn] makes of [s]: at most [factor] bytes for one. */
-static void put_with(struct text *t, put_fn fn, slice s, size_t factor)
+/* The finished buf, not larger than it has to be; NULL (and nothing left) when [ok] is false. */
+static struct buf *page_done(struct page *page, bool ok)
 {
-    if (!make_room(t, s.n * factor + 1))
+    if (!ok) {
+        buf_release(&page->b);
+        return NULL;
+    }
+    BUG_ON(page->f.full);
+    page->b->n = fmt_done(&page->f).n;
+    if (!buf_resize(&page->b, page->b->n))
+        return page->b; /* the larger one does as well */
+    return page->b;
+}
+
+/* ---- What both forms need ---- */
+
+struct listing {
+    const struct vfs_list *list;
+    slice path;
+    enum listing_key key;
+    bool is_descending;
+    struct buf *items_room;
+    struct listing_item *items;
+    size_t dirs;
+};
+
+static const slice key_names[] = {SLICE("name"), SLICE("size"), SLICE("time")};
+
+static bool listing_init(struct listing *l, struct mem_owner *owner,
+                         const struct listing_request *request)
+{
+    *l = (struct listing){.list = request->list, .path = request->path};
+    for (size_t i = 0; i < COUNT_OF(key_names); i++)
+        if (slice_is(request->sort, key_names[i]))
+            l->key = (enum listing_key)i;
+    l->is_descending = slice_is(request->order, SLICE("desc"));
+    l->items_room = buf_new(owner, request->list->count * sizeof *l->items);
+    if (!l->items_room)
+        return false;
+    l->items = (struct listing_item *)(void *)l->items_room->p;
+    l->dirs = listing_sort(l->list, l->key, l->is_descending, l->items);
+    return true;
+}
+
+static bool has_date(int64_t unix_s)
+{
+    return unix_s >= CIVIL_FIRST && unix_s <= CIVIL_LAST;
+}
+
+/* ---- Numbers for people ---- */
+
+/* "1,234,567" */
+static void put_grouped(struct fmt *f, uint64_t value)
+{
+    if (value < 1000) {
+        fmt_u64(f, value);
         return;
-    struct fmt f = fmt_on(t->b->p + t->b->n, s.n * factor);
-    fn(&f, s);
-    t->b->n += fmt_done(&f).n;
+    }
+    put_grouped(f, value / 1000);
+    fmt_char(f, ',');
+    fmt_u64_wide(f, value % 1000, 3);
 }
 
-static void put(struct text *t, slice s)
+/* "0 B", "999 B", "1.5 KiB", "23 MiB": two or three digits say enough. */
+static void put_size(struct fmt *f, uint64_t size)
 {
-    put_with(t, fmt_put, s, 1);
+    static const char units[] = "KMGTPE";
+    if (size < 1024) {
+        fmt_u64(f, size);
+        fmt_put(f, SLICE(" B"));
+        return;
+    }
+    unsigned unit = 0;
+    while (size >= 1024 * 1024 - 512) { /* what would be written as 1024 of this unit */
+        size = size / 1024 + (size % 1024 >= 512);
+        unit++;
+    }
+    uint64_t tenths = (size * 10 + 512) / 1024;
+    if (tenths < 100) {
+        fmt_u64(f, tenths / 10);
+        fmt_char(f, '.');
+        fmt_u64(f, tenths % 10);
+    } else {
+        fmt_u64(f, (size + 512) / 1024);
+    }
+    fmt_char(f, ' ');
+    fmt_char(f, units[unit]);
+    fmt_put(f, SLICE("iB"));
 }
 
-static void put_html(struct text *t, slice s)
+/* "1 file", "2,000 files" */
+static void put_count(struct fmt *f, uint64_t count, const char *noun)
 {
-    put_with(t, escape_html, s, 8);
+    put_grouped(f, count);
+    fmt_char(f, ' ');
+    fmt_str(f, noun);
+    if (count != 1)
+        fmt_char(f, 's');
 }
 
-static void put_json(struct text *t, slice s)
+/* ---- HTML ---- */
+
+static const char page_head[] =
+    "<!doctype html><html lang=en><meta charset=utf-8>"
+    "<meta name=viewport content=\"width=device-width,initial-scale=1\">"
+    "<meta name=color-scheme content=\"light dark\"><style>"
+    ":root{--bg:#f5f6f8;--card:#fff;--fg:#1c2126;--mut:#59636e;--acc:#0a58ca;--line:#e3e7eb;"
+    "--hov:#f1f5fb;--dir:#d6e6fb}"
+    "@media(prefers-color-scheme:dark){:root{--bg:#14171b;--card:#1b1f24;--fg:#e8ebee;"
+    "--mut:#9ba6b1;--acc:#7db4ff;--line:#2b3138;--hov:#232932;--dir:#22395a}}"
+    "*{box-sizing:border-box}"
+    "body{margin:0;background:var(--bg);color:var(--fg);font:1rem/1.5 system-ui,-apple-system,"
+    "\"Segoe UI\",Roboto,\"Noto Sans\",sans-serif;-webkit-text-size-adjust:100%}"
+    "main{max-width:62rem;margin:0 auto;padding:2.5rem 1.5rem 4rem}"
+    "a{color:inherit;text-decoration:none}"
+    "a:focus-visible{outline:2px solid var(--acc);outline-offset:-2px;border-radius:.4rem}"
+    "nav{color:var(--mut);font-size:.9375rem;overflow-wrap:anywhere}"
+    "nav a{color:var(--acc)}nav a:hover{text-decoration:underline}"
+    "nav i{font-style:normal;margin:0 .45em;opacity:.6}"
+    "h1{margin:.15rem 0 0;font-size:clamp(1.5rem,4vw,2rem);line-height:1.25;font-weight:680;"
+    "letter-spacing:-.015em;overflow-wrap:anywhere}"
+    "p{margin:.3rem 0 0;color:var(--mut)}"
+    ".cut{margin-top:1rem;padding:.65rem 1rem;border:1px solid var(--line);border-radius:.6rem;"
+    "background:var(--hov);color:var(--fg)}"
+    "table{width:100%;margin-top:1.5rem;border:1px solid var(--line);border-radius:.75rem;"
+    "border-spacing:0;background:var(--card);overflow:clip}"
+    "th{position:sticky;top:0;z-index:1;padding:0;background:var(--card);"
+    "border-bottom:1px solid var(--line);text-align:left;font-size:.8125rem;font-weight:600;"
+    "color:var(--mut);white-space:nowrap}"
+    "th a{display:block;padding:.7rem 1rem}"
+    "th a:hover,th[aria-sort]{color:var(--fg)}"
+    "th[aria-sort] a::after{content:\"\\2191\";margin-left:.35em;color:var(--acc)}"
+    "th[aria-sort=descending] a::after{content:\"\\2193\"}"
+    "td{padding:0;border-top:1px solid var(--line)}"
+    "tbody tr:first-child td{border-top:0}"
+    "tbody tr:hover{background:var(--hov)}"
+    ".n{width:100%}"
+    "td.n a{display:flex;gap:.75rem;align-items:flex-start;padding:.55rem 1rem}"
+    "td.n a:hover bdi{color:var(--acc);text-decoration:underline;text-underline-offset:.15em}"
+    "bdi{overflow-wrap:anywhere;min-width:0}"
+    "td svg{flex:none;width:1.375rem;height:1.375rem;margin-top:.0625rem;fill:none;"
+    "stroke:var(--mut);stroke-width:1.5;stroke-linejoin:round;stroke-linecap:round}"
+    "td .d{fill:var(--dir);stroke:var(--acc)}"
+    "td .u{stroke:var(--acc)}"
+    ".s,.t{padding:0 1rem;color:var(--mut);font-size:.9375rem;white-space:nowrap;"
+    "font-variant-numeric:tabular-nums}"
+    ".s{text-align:right}th.s,th.t{padding:0;font-size:.8125rem}"
+    ".e{padding:2.5rem 1rem;text-align:center;color:var(--mut)}"
+    "@media(max-width:40rem){"
+    "main{padding:1.25rem .75rem 3rem}header{padding:0 .35rem}"
+    "table{margin-top:1.1rem}table,thead,tbody{display:block}"
+    "thead tr{display:flex}th{position:static;flex:auto}th.n{width:auto}th.s,th.t{text-align:left}"
+    "tbody tr{display:grid;grid-template-columns:auto 1fr;position:relative;padding:.7rem .85rem;"
+    "border-top:1px solid var(--line)}"
+    "tbody tr:first-child{border-top:0}td{border:0}td.n{grid-column:1/-1}"
+    "td.n a{padding:0}td.n a::after{content:\"\";position:absolute;inset:0}"
+    "th a{padding:.7rem .85rem}"
+    ".s,.t{padding:0;font-size:.8125rem}"
+    "td.s{padding-left:2.125rem;min-width:7rem;text-align:left}"
+    "td.s:empty{display:none}td.s:empty+.t{grid-column:1/-1;padding-left:2.125rem}"
+    ".e{display:block;grid-column:1/-1;padding:1.5rem 0}}"
+    "</style>";
+
+static void put_up(struct fmt *f, size_t levels)
 {
-    put_with(t, escape_json, s, 8);
+    while (levels--)
+        fmt_put(f, SLICE("../"));
 }
 
-static void encode(struct fmt *f, slice s)
+/* A link to [name] in this directory. A first segment with a colon would be read as a scheme (RFC
+ * 3986 4.2); "&" and "'" stay in paths but not in attributes. */
+static void put_link(struct fmt *f, slice name)
 {
-    uri_path_encode(s, f);
+    if (slice_find(name, ':') >= 0)
+        fmt_put(f, SLICE("./"));
+    for (; name.n; name = slice_skip(name, 64)) {
+        char room[64 * 3];
+        struct fmt encoded = fmt_on(room, sizeof room);
+        uri_path_encode(slice_head(name, 64), &encoded);
+        escape_html(f, fmt_done(&encoded));
+    }
 }
 
-PRINTF(2, 3) static void put_f(struct text *t, const char *format, ...)
+/* The path without the slashes at its ends; the last segment goes to *last_out. */
+static slice path_parents(slice path, slice *last_out)
 {
-    char room[512];
-    va_list args;
-    va_start(args, format);
-    int n = vsnprintf(room, sizeof room, format, args);
-    va_end(args);
-    if (n > 0)
-        put(t, slice_of(room, MIN((size_t)n, sizeof room - 1)));
+    while (path.n && path.p[0] == '/')
+        path = slice_skip(path, 1);
+    while (path.n && path.p[path.n - 1] == '/')
+        path.n--;
+    ssize_t at = slice_find_last(path, '/');
+    *last_out = slice_skip(path, (size_t)(at + 1));
+    return slice_head(path, at < 0 ? 0 : (size_t)at);
 }
 
-/* ---- Order ---- */
-
-static bool is_digit(char c)
+static size_t count_segments(slice s)
 {
-    return c >= '0' && c <= '9';
-}
-
-static size_t digits(slice s)
-{
-    size_t n = 0;
-    while (n < s.n && is_digit(s.p[n]))
-        n++;
+    size_t n = s.n > 0;
+    for (size_t i = 0; i < s.n; i++)
+        n += s.p[i] == '/';
     return n;
 }
 
-static slice without_zeros(slice s)
+static void put_crumb(struct fmt *f, slice name, size_t levels_up)
 {
-    while (s.n > 1 && s.p[0] == '0')
-        s = slice_skip(s, 1);
-    return s;
+    fmt_put(f, SLICE("<a href=\""));
+    put_up(f, levels_up);
+    fmt_put(f, SLICE("\"><bdi>"));
+    escape_html(f, name);
+    fmt_put(f, SLICE("</bdi></a><i>/</i>"));
 }
 
-static int lower(char c)
+/* The directories above this one. Each link is as long as it is deep, so a long path shows its
+ * nearest ones only: else the page would grow with the square of it. */
+static void put_crumbs(struct fmt *f, slice parents)
 {
-    return c >= 'A' && c <= 'Z' ? c | 0x20 : (unsigned char)c;
+    size_t depth = count_segments(parents) + 1;
+    fmt_put(f, SLICE("<nav aria-label=Path>"));
+    put_crumb(f, SLICE("Home"), depth--);
+    if (depth > CRUMBS_MAX)
+        fmt_put(f, SLICE("\xe2\x80\xa6<i>/</i>"));
+    for (slice rest = parents, name; depth > 0 && slice_cut(&rest, '/', &name); depth--)
+        if (depth <= CRUMBS_MAX)
+            put_crumb(f, name, depth);
+    fmt_put(f, SLICE("</nav>"));
 }
 
-/* "file2" before "file10", case does not matter. */
-static int natural(slice a, slice b)
+static uint64_t total_size(const struct listing *l)
 {
-    slice whole_a = a, whole_b = b;
-    while (a.n && b.n) {
-        size_t da = digits(a), db = digits(b);
-        if (da && db) {
-            slice x = without_zeros(slice_head(a, da)), y = without_zeros(slice_head(b, db));
-            int order = x.n != y.n ? (x.n < y.n ? -1 : 1) : slice_cmp(x, y);
-            if (order)
-                return order;
-            a = slice_skip(a, da);
-            b = slice_skip(b, db);
-            continue;
-        }
-        if (lower(a.p[0]) != lower(b.p[0]))
-            return lower(a.p[0]) - lower(b.p[0]);
-        a = slice_skip(a, 1);
-        b = slice_skip(b, 1);
+    uint64_t total = 0;
+    for (size_t i = l->dirs; i < l->list->count; i++)
+        if (__builtin_add_overflow(total, l->items[i].entry->size, &total))
+            return UINT64_MAX;
+    return total;
+}
+
+/* "2 folders, 12 files, 5.8 GiB"; nothing of an empty directory. */
+static void put_summary(struct fmt *f, const struct listing *l)
+{
+    size_t files = l->list->count - l->dirs;
+    if (!l->list->count)
+        return;
+    fmt_put(f, SLICE("<p>"));
+    if (l->dirs)
+        put_count(f, l->dirs, "folder");
+    if (l->dirs && files)
+        fmt_put(f, SLICE(", "));
+    if (files) {
+        put_count(f, files, "file");
+        fmt_put(f, SLICE(", <span title=\""));
+        put_grouped(f, total_size(l));
+        fmt_put(f, SLICE(" bytes\">"));
+        put_size(f, total_size(l));
+        fmt_put(f, SLICE("</span>"));
     }
-    if (a.n != b.n)
-        return a.n ? 1 : -1;
-    return slice_cmp(whole_a, whole_b);
+    fmt_put(f, SLICE("</p>"));
 }
 
-struct order {
-    char by; /* 'n', 's', 't' */
-    bool down;
-};
-
-static struct order order_of(const struct listing_request *r)
+static void put_cut_note(struct fmt *f, const struct listing *l)
 {
-    struct order o = {.by = 'n', .down = slice_is(r->order, SLICE("desc"))};
-    if (slice_is(r->sort, SLICE("size")))
-        o.by = 's';
-    else if (slice_is(r->sort, SLICE("time")))
-        o.by = 't';
-    return o;
+    if (!l->list->is_cut)
+        return;
+    fmt_put(f, SLICE("<p class=cut>There is more in this folder than can be shown: these are "));
+    put_grouped(f, l->list->count);
+    fmt_put(f, SLICE(" of its entries.</p>"));
 }
 
-static int compare(const void *x, const void *y, void *arg)
+static bool put_header(struct page *page, const struct listing *l)
 {
-    const struct vfs_entry *a = *(const struct vfs_entry *const *)x, *b = *(const struct vfs_entry *const *)y;
-    const struct order *o = arg;
-    if ((a->kind == VFS_DIR) != (b->kind == VFS_DIR))
-        return a->kind == VFS_DIR ? -1 : 1;
-    int order = 0;
-    if (o->by == 's' && a->kind == VFS_FILE)
-        order = (a->size > b->size) - (a->size < b->size);
-    else if (o->by == 't')
-        order = (a->mtime_s > b->mtime_s) - (a->mtime_s < b->mtime_s);
-    if (!order)
-        order = natural(a->name, b->name);
-    return o->down ? -order : order;
+    if (!page_need(page, FRAME_BYTES + 4 * ESCAPED_MAX * l->path.n))
+        return false;
+    struct fmt *f = &page->f;
+    slice name;
+    slice parents = path_parents(l->path, &name);
+    fmt_str(f, page_head);
+    fmt_put(f, SLICE("<title>"));
+    escape_html(f, l->path);
+    fmt_put(f, SLICE("</title>"));
+    fmt_put(f, listing_icons());
+    fmt_put(f, SLICE("<main><header>"));
+    if (name.n)
+        put_crumbs(f, parents);
+    fmt_put(f, SLICE("<h1><bdi>"));
+    escape_html(f, name.n ? name : SLICE("Home"));
+    fmt_put(f, SLICE("</bdi></h1>"));
+    put_summary(f, l);
+    put_cut_note(f, l);
+    fmt_put(f, SLICE("</header>"));
+    return true;
 }
 
-/* Pointers to the entries in order, from malloc; NULL without memory. */
-static const struct vfs_entry **sorted(const struct listing_request *r)
+/* A column's name is a link that sorts by it: the other way round when that is done already, else
+ * names upwards, the largest and the newest first. */
+static void put_column(struct fmt *f, const struct listing *l, enum listing_key key,
+                       const char *title)
 {
-    const struct vfs_list *l = r->list;
-    const struct vfs_entry **all = mem_raw_alloc((l->count + 1) * sizeof(void *));
-    if (!all)
-        return NULL;
-    for (size_t i = 0; i < l->count; i++)
-        all[i] = &l->entries[i];
-    struct order o = order_of(r);
-    qsort_r(all, l->count, sizeof *all, compare, &o);
-    return all;
+    static const char classes[] = "nst";
+    bool is_current = key == l->key;
+    bool descending = is_current ? !l->is_descending : key != LISTING_NAME;
+    fmt_put(f, SLICE("<th scope=col class="));
+    fmt_char(f, classes[key]);
+    if (is_current)
+        fmt_str(f, l->is_descending ? " aria-sort=descending" : " aria-sort=ascending");
+    fmt_put(f, SLICE("><a href=\"?sort="));
+    fmt_put(f, key_names[key]);
+    fmt_str(f, descending ? "&amp;order=desc\">" : "&amp;order=asc\">");
+    fmt_str(f, title);
+    fmt_put(f, SLICE("</a>"));
 }
 
-/* ---- The page ---- */
-
-static const char style[] =
-    ":root{color-scheme:light dark;--ink:#1c2333;--soft:#626b80;--paper:#fbfaf7;--line:#e4e1d8;--hover:#f1eee6;--mark:#6438c0}\n"
-    "@media(prefers-color-scheme:dark){:root{--ink:#e8e6f0;--soft:#a0a4b8;--paper:#15161d;--line:#2a2c38;--hover:#1e2029;--mark:#b79cff}}\n"
-    "*{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:1rem/1.5 system-ui,sans-serif}\n"
-    "main{max-width:60rem;margin:0 auto;padding:1.5rem 1rem 3rem}h1{font-size:1.25rem;font-weight:600;margin:0 0 1rem;overflow-wrap:anywhere}\n"
-    "a{color:var(--mark);text-decoration:none}a:hover{text-decoration:underline}\n"
-    "table{width:100%;border-collapse:collapse}th{font-weight:500;font-size:.875rem;text-align:left;color:var(--soft)}\n"
-    "th a{color:inherit}th,td{padding:.5rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}\n"
-    "td:first-child{overflow-wrap:anywhere}td a{display:inline-flex;gap:.6rem}tbody tr:hover{background:var(--hover)}\n"
-    "svg{width:1.15rem;height:1.5rem;flex:none;fill:none;stroke:currentColor;stroke-width:1.6}\n"
-    ".n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums;color:var(--soft)}\n"
-    "footer,p{color:var(--soft);font-size:.875rem;margin:1rem .6rem}\n"
-    "@media(max-width:34rem){.t{display:none}th,td{padding:.65rem .3rem}}\n";
-
-#define ICON_DIR  "<svg viewBox=\"0 0 20 24\"><path d=\"M2 6h6l2 2h8v11H2z\"/></svg>"
-#define ICON_FILE "<svg viewBox=\"0 0 20 24\"><path d=\"M4 3h8l4 4v14H4zM12 3v4h4\"/></svg>"
-
-/* "/a/b/" as links to each folder above. */
-static void put_crumbs(struct text *t, slice path)
+static void put_icon(struct fmt *f, char id)
 {
-    size_t depth = 0;
-    for (size_t i = 1; i < path.n; i++)
-        depth += path.p[i] == '/';
-    put(t, SLICE("<h1><a href=\""));
-    for (size_t i = 0; i < depth; i++)
-        put(t, SLICE("../"));
-    put(t, depth ? SLICE("\">/</a>") : SLICE("./\">/</a>"));
-    slice rest = slice_skip(path, 1), name;
-    while (rest.n && slice_cut(&rest, '/', &name) && name.n) {
-        depth--;
-        put(t, SLICE(" <a href=\""));
-        for (size_t i = 0; i < depth; i++)
-            put(t, SLICE("../"));
-        put(t, depth ? SLICE("\">") : SLICE("./\">"));
-        put_html(t, name);
-        put(t, SLICE("</a> /"));
+    fmt_put(f, SLICE("<svg"));
+    if (id == 'd' || id == 'u') {
+        fmt_put(f, SLICE(" class="));
+        fmt_char(f, id);
     }
-    put(t, SLICE("</h1>\n"));
+    fmt_put(f, SLICE(" aria-hidden=true><use href=\"#"));
+    fmt_char(f, id);
+    fmt_put(f, SLICE("\"/></svg>"));
 }
 
-static void put_column(struct text *t, const struct order *o, char by, const char *key, const char *title)
+static void put_table_head(struct fmt *f, const struct listing *l)
 {
-    bool now = o->by == by;
-    const char *aria = !now ? "" : o->down ? " aria-sort=\"descending\"" : " aria-sort=\"ascending\"";
-    const char *class = by == 'n' ? "" : by == 't' ? " class=\"n t\"" : " class=\"n\"";
-    put_f(t, "<th scope=\"col\"%s%s><a href=\"?sort=%s&amp;order=%s\">%s%s</a></th>", class, aria, key,
-          now && !o->down ? "desc" : "asc", title, !now ? "" : o->down ? " &darr;" : " &uarr;");
-}
-
-static void put_size(struct text *t, uint64_t size)
-{
-    static const char *const units[] = {"B", "KB", "MB", "GB", "TB", "PB", "EB"};
-    double value = (double)size;
-    unsigned unit = 0;
-    while (value >= 1000 && unit + 1 < COUNT_OF(units)) {
-        value /= 1024;
-        unit++;
+    fmt_put(f, SLICE("<table aria-label=Contents><thead><tr>"));
+    put_column(f, l, LISTING_NAME, "Name");
+    put_column(f, l, LISTING_SIZE, "Size");
+    put_column(f, l, LISTING_TIME, "Modified (UTC)");
+    fmt_put(f, SLICE("<tbody>"));
+    if (!slice_is(l->path, SLICE("/"))) {
+        fmt_put(f, SLICE("\n<tr><td class=n><a href=\"../\">"));
+        put_icon(f, 'u');
+        fmt_put(f, SLICE("<bdi>Parent folder</bdi></a><td class=s><td class=t>"));
     }
-    put_f(t, "<td class=\"n\" title=\"%llu bytes\">%.*f %s</td>", (unsigned long long)size, unit && value < 10 ? 1 : 0, value, units[unit]);
+    if (l->list->count == 0)
+        fmt_put(f, SLICE("\n<tr><td class=e colspan=3>This folder is empty."));
 }
 
-/* False: no calendar has this time. */
-static bool time_of(int64_t unix_s, struct tm *tm)
+static void put_time(struct fmt *f, int64_t unix_s)
 {
-    time_t at = (time_t)unix_s;
-    return gmtime_r(&at, tm) && tm->tm_year + 1900 >= 0 && tm->tm_year + 1900 <= 9999;
-}
-
-static void put_time(struct text *t, int64_t unix_s)
-{
-    struct tm tm;
-    if (!time_of(unix_s, &tm)) {
-        put(t, SLICE("<td class=\"n t\"></td>"));
+    if (!has_date(unix_s)) {
+        fmt_put(f, SLICE("\xe2\x80\x93"));
         return;
     }
-    int y = tm.tm_year + 1900, m = tm.tm_mon + 1;
-    put_f(t, "<td class=\"n t\"><time datetime=\"%04d-%02d-%02dT%02d:%02d:%02dZ\">%04d-%02d-%02d %02d:%02d</time></td>", y, m, tm.tm_mday,
-          tm.tm_hour, tm.tm_min, tm.tm_sec, y, m, tm.tm_mday, tm.tm_hour, tm.tm_min);
+    char text[32];
+    struct fmt t = fmt_on(text, sizeof text);
+    civil_put_rfc3339(&t, unix_s);
+    slice s = fmt_done(&t);
+    fmt_put(f, SLICE("<time datetime="));
+    fmt_put(f, s);
+    fmt_put(f, SLICE("Z>"));
+    fmt_put(f, slice_head(s, 10));
+    fmt_char(f, ' ');
+    fmt_put(f, slice_head(slice_skip(s, 11), 5));
+    fmt_put(f, SLICE("</time>"));
 }
 
-static void put_row(struct text *t, const struct vfs_entry *e)
+static void put_row(struct fmt *f, const struct vfs_entry *e)
 {
-    bool dir = e->kind == VFS_DIR;
-    put(t, SLICE("<tr><td><a href=\"./"));
-    put_with(t, encode, e->name, 3);
-    put(t, dir ? SLICE("/\">" ICON_DIR "<span>") : SLICE("\">" ICON_FILE "<span>"));
-    put_html(t, e->name);
-    put(t, dir ? SLICE("/</span></a></td><td class=\"n\"></td>") : SLICE("</span></a></td>"));
-    if (!dir)
-        put_size(t, e->size);
-    put_time(t, e->mtime_s);
-    put(t, SLICE("</tr>\n"));
-}
-
-static void put_footer(struct text *t, const struct vfs_list *l)
-{
-    size_t dirs = 0;
-    for (size_t i = 0; i < l->count; i++)
-        dirs += l->entries[i].kind == VFS_DIR;
-    put_f(t, "<footer>%zu folder%s, %zu file%s. Times are UTC.", dirs, dirs == 1 ? "" : "s", l->count - dirs, l->count - dirs == 1 ? "" : "s");
-    if (l->is_cut)
-        put(t, SLICE(" There are more: only the first that were found are shown."));
-    put(t, SLICE("</footer>\n</main></body></html>\n"));
-}
-
-static void put_page(struct text *t, const struct listing_request *r, const struct vfs_entry **all)
-{
-    struct order o = order_of(r);
-    put(t, SLICE("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-                 "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>"));
-    put_html(t, r->path);
-    put(t, SLICE("</title>\n<style>\n"));
-    put(t, slice_str(style));
-    put(t, SLICE("</style></head><body><main>\n"));
-    put_crumbs(t, r->path);
-    put(t, SLICE("<table><thead><tr>"));
-    put_column(t, &o, 'n', "name", "Name");
-    put_column(t, &o, 's', "size", "Size");
-    put_column(t, &o, 't', "time", "Modified");
-    put(t, SLICE("</tr></thead><tbody>\n"));
-    if (r->path.n > 1)
-        put(t, SLICE("<tr><td><a href=\"../\">" ICON_DIR "<span>..</span></a></td><td class=\"n\"></td><td class=\"n t\"></td></tr>\n"));
-    for (size_t i = 0; i < r->list->count; i++)
-        put_row(t, all[i]);
-    put(t, SLICE("</tbody></table>\n"));
-    if (!r->list->count)
-        put(t, SLICE("<p>This folder is empty.</p>\n"));
-    put_footer(t, r->list);
-}
-
-static void put_entry_json(struct text *t, const struct vfs_entry *e)
-{
-    put(t, SLICE("{\"name\":\""));
-    put_json(t, e->name);
-    if (e->kind == VFS_DIR)
-        put(t, SLICE("\",\"type\":\"directory\",\"size\":null"));
-    else
-        put_f(t, "\",\"type\":\"file\",\"size\":%llu", (unsigned long long)e->size);
-    struct tm tm;
-    if (time_of(e->mtime_s, &tm))
-        put_f(t, ",\"modified\":\"%04d-%02d-%02dT%02d:%02d:%02dZ\"}", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
-              tm.tm_sec);
-    else
-        put(t, SLICE(",\"modified\":null}"));
-}
-
-static void put_json_page(struct text *t, const struct listing_request *r, const struct vfs_entry **all)
-{
-    put(t, SLICE("{\"path\":\""));
-    put_json(t, r->path);
-    put(t, SLICE("\",\"entries\":["));
-    for (size_t i = 0; i < r->list->count; i++) {
-        put(t, i ? SLICE(",\n") : SLICE("\n"));
-        put_entry_json(t, all[i]);
+    bool is_dir = e->kind == VFS_DIR;
+    fmt_put(f, SLICE("\n<tr><td class=n><a href=\""));
+    put_link(f, e->name);
+    fmt_str(f, is_dir ? "/\">" : "\">");
+    put_icon(f, is_dir ? 'd' : listing_icon_of(e->name));
+    fmt_put(f, SLICE("<bdi>"));
+    escape_html(f, e->name);
+    fmt_put(f, SLICE("</bdi></a><td class=s"));
+    if (is_dir) {
+        fmt_char(f, '>');
+    } else {
+        fmt_put(f, SLICE(" title=\""));
+        put_grouped(f, e->size);
+        fmt_put(f, SLICE(" bytes\">"));
+        put_size(f, e->size);
     }
-    put(t, r->list->is_cut ? SLICE("\n],\"cut\":true}\n") : SLICE("\n],\"cut\":false}\n"));
+    fmt_put(f, SLICE("<td class=t>"));
+    put_time(f, e->mtime_s);
 }
 
-static struct buf *render(struct mem_owner *owner, const struct listing_request *r,
-                          void (*fn)(struct text *t, const struct listing_request *r, const struct vfs_entry **all))
+static bool put_page(struct page *page, const struct listing *l)
 {
-    const struct vfs_entry **all = sorted(r);
-    if (!all)
+    if (!put_header(page, l) || !page_need(page, 2 * ROW_BYTES))
+        return false;
+    put_table_head(&page->f, l);
+    for (size_t i = 0; i < l->list->count; i++) {
+        const struct vfs_entry *e = l->items[i].entry;
+        if (!page_need(page, ROW_BYTES + 2 * ESCAPED_MAX * e->name.n))
+            return false;
+        put_row(&page->f, e);
+    }
+    if (!page_need(page, ROW_BYTES))
+        return false;
+    fmt_put(&page->f, SLICE("\n</table></main></html>\n"));
+    return true;
+}
+
+/* ---- JSON ---- */
+
+static void put_json_entry(struct fmt *f, const struct vfs_entry *e)
+{
+    fmt_put(f, SLICE("{\"name\":\""));
+    escape_json(f, e->name);
+    if (e->kind == VFS_DIR) {
+        fmt_put(f, SLICE("\",\"type\":\"directory\",\"size\":null,\"modified\":"));
+    } else {
+        fmt_put(f, SLICE("\",\"type\":\"file\",\"size\":"));
+        fmt_u64(f, e->size);
+        fmt_put(f, SLICE(",\"modified\":"));
+    }
+    if (!has_date(e->mtime_s)) {
+        fmt_put(f, SLICE("null}"));
+        return;
+    }
+    fmt_char(f, '"');
+    civil_put_rfc3339(f, e->mtime_s);
+    fmt_put(f, SLICE("Z\"}"));
+}
+
+static bool put_json(struct page *page, const struct listing *l)
+{
+    if (!page_need(page, ROW_BYTES + ESCAPED_MAX * l->path.n))
+        return false;
+    fmt_put(&page->f, SLICE("{\"path\":\""));
+    escape_json(&page->f, l->path);
+    fmt_put(&page->f, SLICE("\",\"entries\":["));
+    for (size_t i = 0; i < l->list->count; i++) {
+        const struct vfs_entry *e = l->items[i].entry;
+        if (!page_need(page, ROW_BYTES + ESCAPED_MAX * e->name.n))
+            return false;
+        fmt_put(&page->f, i ? SLICE(",\n") : SLICE("\n"));
+        put_json_entry(&page->f, e);
+    }
+    if (!page_need(page, ROW_BYTES))
+        return false;
+    fmt_put(&page->f, SLICE("\n],\"cut\":"));
+    fmt_str(&page->f, l->list->is_cut ? "true}\n" : "false}\n");
+    return true;
+}
+
+/* ---- Both ---- */
+
+static struct buf *render(struct mem_owner *owner, const struct listing_request *request,
+                          bool (*put)(struct page *page, const struct listing *l))
+{
+    struct listing l;
+    struct page page;
+    if (!listing_init(&l, owner, request))
         return NULL;
-    struct text t = {.b = buf_new(owner, 8 * KIB + r->list->count * 256)};
-    fn(&t, r, all);
-    mem_raw_free(all);
-    return t.b;
+    struct buf *done = NULL;
+    if (page_init(&page, owner, FRAME_BYTES + request->list->count * (ROW_BYTES / 2)))
+        done = page_done(&page, put(&page, &l));
+    buf_release(&l.items_room);
+    return done;
 }
 
 struct buf *listing_html(struct mem_owner *owner, const struct listing_request *request)
@@ -346,5 +509,5 @@ struct buf *listing_html(struct mem_owner *owner, const struct listing_request *
 
 struct buf *listing_json(struct mem_owner *owner, const struct listing_request *request)
 {
-    return render(owner, request, put_json_page);
+    return render(owner, request, put_json);
 }
