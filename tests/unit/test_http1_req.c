@@ -241,6 +241,7 @@ static void test_incomplete_heads(void **state)
         {SLICE("\x16\x03\x01\x02"), -400}, /* TLS on a plain port */
         {SLICE("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), 0},
         {SLICE("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), -400},
+        {SLICE("HEAD/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa HTTP/1.1\r\nHost: a\r\n\r\n"), -400},
     };
     CHECK_ROWS(rows, &usual);
 }
