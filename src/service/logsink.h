@@ -21,8 +21,9 @@
 #define LOGSINK_BATCH_MS \
     100 /* at most so long does a line wait, and at most ten wake-ups a second */
 #define LOGSINK_RETRY_MS 1000 /* after an error */
-#define LOGSINK_CLOSE_MS 1000 /* logsink_close waits at most so long for what was not written yet \
-                               */
+#define LOGSINK_CLOSE_MS                                                     \
+    1000 /* logsink_close waits at most so long for what was not written yet \
+          */
 
 struct logsink;
 

@@ -4,11 +4,13 @@
  *
  *     struct outq *q = exchange_begin(ex, 200, lines, length);      status and fields
  *     if (q) outq_push_...(q, exchange_io(ex), ...);                exactly [length] bytes of body
- *     exchange_end(ex);                                             nothing of ex may be touched after this
+ *     exchange_end(ex);                                             nothing of ex may be touched
+ * after this
  *
- * Slices of the request are valid until handle() returns; a handler that answers later asks for them again (they have moved
- * then), or copies what it needs with arena_copy(&ex->arena, ...). When the client goes away first, or its body turns out to be
- * malformed, on_gone is called, and the handler must not touch the exchange after that. A handler with much to say pushes until
+ * Slices of the request are valid until handle() returns; a handler that answers later asks for
+ * them again (they have moved then), or copies what it needs with arena_copy(&ex->arena, ...). When
+ * the client goes away first, or its body turns out to be malformed, on_gone is called, and the
+ * handler must not touch the exchange after that. A handler with much to say pushes until
  * stream_is_full(&ex->session->stream) and goes on when on_room is told. */
 #ifndef PROTOCOL_HTTP_EXCHANGE_H
 #define PROTOCOL_HTTP_EXCHANGE_H
@@ -48,9 +50,9 @@ struct exchange {
     struct http_server *server;
     struct session *session;
     const struct exchange_ops *ops;
-    int status;    /* of the response, once it has begun */
+    int status; /* of the response, once it has begun */
     bool has_begun, has_ended;
-    bool no_body;  /* HEAD, 204, 304: exchange_begin's length is told, but nothing may be pushed */
+    bool no_body; /* HEAD, 204, 304: exchange_begin's length is told, but nothing may be pushed */
     bool keep_alive;
 
     /* private to the carrier */
@@ -69,9 +71,10 @@ struct exchange {
     char room[EXCHANGE_ROOM]; /* first memory of the arena */
 };
 
-/* Begins the response. [lines]: further fields, each "Name: value\r\n"; Date, Server, Connection, Content-Length and Transfer-Encoding are
- * the carrier's. [length] of the body; -1: unknown, to be sent with exchange_write only. NULL: no memory, the connection is being
- * closed (call exchange_end all the same). */
+/* Begins the response. [lines]: further fields, each "Name: value\r\n"; Date, Server, Connection,
+ * Content-Length and Transfer-Encoding are the carrier's. [length] of the body; -1: unknown, to be
+ * sent with exchange_write only. NULL: no memory, the connection is being closed (call exchange_end
+ * all the same). */
 MUST_USE struct outq *exchange_begin(struct exchange *ex, int status, slice lines, int64_t length);
 
 /* A piece of a body of unknown length. False: no memory, or the client is gone. */
@@ -83,12 +86,13 @@ void exchange_end(struct exchange *ex);
 /* The whole response in one call: body is copied. */
 void exchange_send(struct exchange *ex, int status, slice lines, slice body);
 
-/* The server's page for [status], in the form that the client likes. [lines] as above. Begins and ends the response. When it has begun
- * already the connection is cut instead: that is all that is left to tell an error. Nothing of ex may be touched after this. */
+/* The server's page for [status], in the form that the client likes. [lines] as above. Begins and
+ * ends the response. When it has begun already the connection is cut instead: that is all that is
+ * left to tell an error. Nothing of ex may be touched after this. */
 void exchange_fail(struct exchange *ex, int status, slice lines);
 
-/* on_body will be told of the request's body: in later calls, in order, ending with is_last. Call it at most once, before exchange_begin. A body
- * that nobody reads is dropped by the carrier. */
+/* on_body will be told of the request's body: in later calls, in order, ending with is_last. Call
+ * it at most once, before exchange_begin. A body that nobody reads is dropped by the carrier. */
 void exchange_read_body(struct exchange *ex, exchange_body_fn on_body);
 
 struct io *exchange_io(const struct exchange *ex);

@@ -7,7 +7,8 @@
 
 #include <errno.h>
 
-static void push(struct exchange *ex, struct vfs *vfs, struct vfs_node *node, struct outq *q, struct http_range range)
+static void push(struct exchange *ex, struct vfs *vfs, struct vfs_node *node, struct outq *q,
+                 struct http_range range)
 {
     if (!q || ex->no_body || !node->size)
         return;
@@ -15,15 +16,16 @@ static void push(struct exchange *ex, struct vfs *vfs, struct vfs_node *node, st
         stream_abort(&ex->session->stream, -ENOMEM);
 }
 
-static void send_whole(struct exchange *ex, struct vfs *vfs, struct vfs_node *node, const struct file_head *head)
+static void send_whole(struct exchange *ex, struct vfs *vfs, struct vfs_node *node,
+                       const struct file_head *head)
 {
     struct outq *q = exchange_begin(ex, 200, head->all, (int64_t)node->size);
     push(ex, vfs, node, q, (struct http_range){0, node->size ? node->size - 1 : 0});
     exchange_end(ex);
 }
 
-static void send_one_range(struct exchange *ex, struct vfs *vfs, struct vfs_node *node, const struct file_head *head,
-                           struct http_range range)
+static void send_one_range(struct exchange *ex, struct vfs *vfs, struct vfs_node *node,
+                           const struct file_head *head, struct http_range range)
 {
     char room[1024];
     struct fmt f = fmt_on(room, sizeof room);
@@ -103,7 +105,8 @@ static void release_parts(struct exchange *ex)
     p->node = NULL;
 }
 
-/* Pushes parts until there is no more room, then waits for on_room; ends the exchange after the last. */
+/* Pushes parts until there is no more room, then waits for on_room; ends the exchange after the
+ * last. */
 static void push_parts(struct exchange *ex)
 {
     struct parts *p = ex->state;
@@ -143,8 +146,9 @@ static void send_parts(struct exchange *ex, struct parts *p, const struct file_h
         push_parts(ex);
 }
 
-static void send_ranges(struct exchange *ex, struct vfs *vfs, struct vfs_node *node, const struct file_head *head,
-                        const struct http_range *ranges, unsigned count)
+static void send_ranges(struct exchange *ex, struct vfs *vfs, struct vfs_node *node,
+                        const struct file_head *head, const struct http_range *ranges,
+                        unsigned count)
 {
     struct parts *p = arena_alloc(&ex->arena, sizeof *p);
     slice type = p ? arena_copy(&ex->arena, head->type) : (slice){NULL, 0};
@@ -160,16 +164,19 @@ static void send_ranges(struct exchange *ex, struct vfs *vfs, struct vfs_node *n
 }
 
 /* RFC 9110 14.2: Range counts for GET only, and with If-Range only while that is true. */
-static bool range_counts(const struct exchange *ex, const struct vfs_node *node, const struct file_head *head)
+static bool range_counts(const struct exchange *ex, const struct vfs_node *node,
+                         const struct file_head *head)
 {
     if (ex->req->method != HTTP_GET || !exchange_field(ex, FIELD_RANGE).p)
         return false;
     slice if_range = exchange_field(ex, FIELD_IF_RANGE);
     struct http_validators validators = {.etag = head->etag, .last_modified = node->mtime_s};
-    return !if_range.p || http_cond_if_range(if_range, &validators, loop_unix_s(exchange_io(ex)->loop));
+    return !if_range.p ||
+           http_cond_if_range(if_range, &validators, loop_unix_s(exchange_io(ex)->loop));
 }
 
-void file_body_send(struct exchange *ex, struct vfs *vfs, struct vfs_node *node, const struct file_head *head)
+void file_body_send(struct exchange *ex, struct vfs *vfs, struct vfs_node *node,
+                    const struct file_head *head)
 {
     struct http_range ranges[HTTP_RANGES_MAX];
     unsigned count = 0;

@@ -6,6 +6,7 @@
 #include "protocol/http/file_head.h"
 
 /* Answers [ex] with 200, 206 or 416. [node] is held as long as it is needed. */
-void file_body_send(struct exchange *ex, struct vfs *vfs, struct vfs_node *node, const struct file_head *head);
+void file_body_send(struct exchange *ex, struct vfs *vfs, struct vfs_node *node,
+                    const struct file_head *head);
 
 #endif

@@ -12,8 +12,8 @@ static void free_head(struct shared *s)
     mem_free(head->owner, head, head->bytes);
 }
 
-/* Strong: size and time to the nanosecond; a coding of the same file is another representation (RFC 9110 8.8.3.3), with the
- * coding's own file behind it. */
+/* Strong: size and time to the nanosecond; a coding of the same file is another representation (RFC
+ * 9110 8.8.3.3), with the coding's own file behind it. */
 static void put_etag(struct fmt *f, const struct vfs_node *node, enum http_coding coding)
 {
     fmt_char(f, '"');
@@ -37,7 +37,8 @@ static void put_line(struct fmt *f, slice name, slice value)
     fmt_put(f, SLICE("\r\n"));
 }
 
-static void put_validators(struct file_head *head, struct fmt *f, const struct vfs_node *node, bool varies)
+static void put_validators(struct file_head *head, struct fmt *f, const struct vfs_node *node,
+                           bool varies)
 {
     fmt_put(f, SLICE("Last-Modified: "));
     http_date_put(f, node->mtime_s);
@@ -51,7 +52,8 @@ static void put_validators(struct file_head *head, struct fmt *f, const struct v
     head->validators = fmt_done(f);
 }
 
-static void put_lines(struct file_head *head, struct fmt *f, const struct vfs_node *node, slice type, bool varies)
+static void put_lines(struct file_head *head, struct fmt *f, const struct vfs_node *node,
+                      slice type, bool varies)
 {
     put_validators(head, f, node, varies);
     put_line(f, SLICE("Accept-Ranges"), SLICE("bytes"));
@@ -63,8 +65,8 @@ static void put_lines(struct file_head *head, struct fmt *f, const struct vfs_no
     head->all = fmt_done(f);
 }
 
-static COLD struct file_head *make_head(struct vfs_node *node, struct mem_owner *owner, enum http_coding coding, slice type,
-                                        bool varies)
+struct file_head *file_head_make(struct vfs_node *node, struct mem_owner *owner,
+                                 enum http_coding coding, slice type, bool varies)
 {
     size_t room = 256 + type.n;
     struct file_head *head = mem_alloc(owner, sizeof *head + room);
@@ -81,10 +83,11 @@ static COLD struct file_head *make_head(struct vfs_node *node, struct mem_owner 
     return head;
 }
 
-struct file_head *file_head_of(struct vfs_node *node, struct mem_owner *owner, enum http_coding coding, slice type, bool varies)
+struct file_head *file_head_find(struct vfs_node *node, enum http_coding coding)
 {
-    struct file_head *head = node->prepared ? CONTAINER_OF(node->prepared, struct file_head, shared) : NULL;
+    struct file_head *head =
+        node->prepared ? CONTAINER_OF(node->prepared, struct file_head, shared) : NULL;
     while (head && head->coding != coding)
         head = head->next;
-    return LIKELY(head != NULL) ? head : make_head(node, owner, coding, type, varies);
+    return head;
 }

@@ -1,5 +1,6 @@
-/* file_list: the directory is read on a worker (vfs), the page is made on another: sorting ten thousand names takes milliseconds, which the
- * loop does not have. What is away on a worker owns its memory: the exchange may end meanwhile. */
+/* file_list: the directory is read on a worker (vfs), the page is made on another: sorting ten
+ * thousand names takes milliseconds, which the loop does not have. What is away on a worker owns
+ * its memory: the exchange may end meanwhile. */
 #include "protocol/http/file_list.h"
 
 #include "protocol/http/listing.h"
@@ -40,7 +41,8 @@ static void on_gone_rendering(struct exchange *ex)
 static void render(struct work_job *job)
 {
     struct list_task *t = CONTAINER_OF(job, struct list_task, job);
-    struct listing_request request = {.path = t->path, .sort = t->sort, .order = t->order, .list = &t->list};
+    struct listing_request request = {
+        .path = t->path, .sort = t->sort, .order = t->order, .list = &t->list};
     t->page = t->json ? listing_json(NULL, &request) : listing_html(NULL, &request);
 }
 

@@ -1,7 +1,9 @@
-/* h_file: from a path to a response: find the node, choose the index or the compressed form, check the conditions, send.
+/* h_file: from a path to a response: find the node, choose the index or the compressed form, check
+ * the conditions, send.
  *
- * Each look at the tree may be answered at once (it is in the cache) or later; so the way is a chain of steps, and a task in the exchange's arena says
- * which comes next. When all is in the cache the whole chain runs inside handle(). */
+ * Each look at the tree may be answered at once (it is in the cache) or later; so the way is a
+ * chain of steps, and a task in the exchange's arena says which comes next. When all is in the
+ * cache the whole chain runs inside handle(). */
 #include "protocol/http/h_file.h"
 
 #include "protocol/http/exchange.h"
@@ -32,9 +34,10 @@ struct task {
     struct vfs_open open;
     struct h_file *hf;
     struct exchange *ex;
-    slice path; /* of the file, in the arena */
+    slice path;             /* of the file, in the arena */
     struct vfs_node *plain; /* the file as it is, while a coding of it is looked for */
-    void (*step)(struct task *t, struct vfs_node *node); /* what to do with the node; it then owns it */
+    void (*step)(struct task *t,
+                 struct vfs_node *node); /* what to do with the node; it then owns it */
     enum http_coding coding;
     unsigned index; /* in index_names */
 };
@@ -142,12 +145,18 @@ static bool answer_conditions(struct task *t, struct vfs_node *node, const struc
     return false;
 }
 
+static COLD struct file_head *make_head(struct task *t, struct vfs_node *node)
+{
+    bool varies = t->plain || node->siblings;
+    return file_head_make(node, &t->hf->owner, t->coding, mime_of(t->hf->mime, t->path), varies);
+}
+
 /* [node] is sent (and released); t->plain, when set, is the file that it is a coding of. */
 static void send_node(struct task *t, struct vfs_node *node)
 {
-    slice type = mime_of(t->hf->mime, t->path);
-    bool varies = t->plain || node->siblings;
-    struct file_head *head = file_head_of(node, &t->hf->owner, t->coding, type, varies);
+    struct file_head *head = file_head_find(node, t->coding);
+    if (UNLIKELY(!head))
+        head = make_head(t, node);
     vfs_node_release(t->plain);
     t->plain = NULL;
     if (!head)
@@ -162,7 +171,8 @@ static bool is_older(const struct vfs_node *a, const struct vfs_node *b)
     return a->mtime_s != b->mtime_s ? a->mtime_s < b->mtime_s : a->mtime_ns < b->mtime_ns;
 }
 
-/* The compressed form was found; one that is older than the file itself was forgotten by somebody, and is not sent. */
+/* The compressed form was found; one that is older than the file itself was forgotten by somebody,
+ * and is not sent. */
 static void step_coded(struct task *t, struct vfs_node *node)
 {
     if (node && node->kind == VFS_FILE && !is_older(node, t->plain)) {
@@ -320,8 +330,8 @@ static void handle(struct http_handler *handler, struct exchange *ex)
     look_up(t, ex->path, step_named);
 }
 
-bool h_file_init(struct h_file *hf, struct loop *loop, struct mem_book *book, struct vfs *vfs, const struct mime_table *mime,
-                 const struct h_file_settings *settings)
+bool h_file_init(struct h_file *hf, struct loop *loop, struct mem_book *book, struct vfs *vfs,
+                 const struct mime_table *mime, const struct h_file_settings *settings)
 {
     static const struct http_handler_ops ops = {.name = "files", .handle = handle};
     *hf = (struct h_file){.handler.ops = &ops, .vfs = vfs, .mime = mime, .settings = *settings};

@@ -8,12 +8,13 @@
 struct mime_table;
 
 struct h_file_settings {
-    bool listing;       /* directories without an index file are listed */
-    bool hidden;        /* names that begin with a dot are served too; else only /.well-known (RFC 8615) */
+    bool listing; /* directories without an index file are listed */
+    bool hidden; /* names that begin with a dot are served too; else only /.well-known (RFC 8615) */
     size_t max_entries; /* of a listing */
 };
 
-/* Suffixes of files that stand compressed beside others: for vfs_settings.siblings, in the order of h_file's own table. */
+/* Suffixes of files that stand compressed beside others: for vfs_settings.siblings, in the order of
+ * h_file's own table. */
 void h_file_siblings(slice siblings[VFS_SIBLINGS_MAX]);
 
 struct h_file {
@@ -26,9 +27,11 @@ struct h_file {
     struct work_lane *lane; /* where large listings are rendered */
 };
 
-/* [vfs] and [mime] outlive the handler. False without memory. */
-MUST_USE bool h_file_init(struct h_file *hf, struct loop *loop, struct mem_book *book, struct vfs *vfs,
-                          const struct mime_table *mime, const struct h_file_settings *settings);
+/* False without memory. [mime] outlives the handler; the handler outlives [vfs], whose nodes hold
+ * what it prepared, and is finished after it. */
+MUST_USE bool h_file_init(struct h_file *hf, struct loop *loop, struct mem_book *book,
+                          struct vfs *vfs, const struct mime_table *mime,
+                          const struct h_file_settings *settings);
 void h_file_fini(struct h_file *hf);
 
 #endif

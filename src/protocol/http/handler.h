@@ -1,4 +1,5 @@
-/* handler: what answers requests: files, an echo, later a script. It sees exchanges only, never a version of HTTP. */
+/* handler: what answers requests: files, an echo, later a script. It sees exchanges only, never a
+ * version of HTTP. */
 #ifndef PROTOCOL_HTTP_HANDLER_H
 #define PROTOCOL_HTTP_HANDLER_H
 
@@ -11,7 +12,8 @@ struct http_handler_ops {
     const char *name;
     /* The body must have a length in front: a chunked request is answered 411. */
     bool needs_length;
-    /* Answers with exchange_begin ... exchange_end or exchange_fail: before it returns, or later (then it sets ex->on_gone before returning). */
+    /* Answers with exchange_begin ... exchange_end or exchange_fail: before it returns, or later
+     * (then it sets ex->on_gone before returning). */
     void (*handle)(struct http_handler *h, struct exchange *ex);
 };
 

@@ -23,8 +23,8 @@ void http_settings_default(struct http_settings *settings)
     server_settings_default(&settings->server);
 }
 
-void http_server_init(struct http_server *http, struct io *io, struct mem_book *book, const struct http_settings *settings,
-                      struct http_handler *handler)
+void http_server_init(struct http_server *http, struct io *io, struct mem_book *book,
+                      const struct http_settings *settings, struct http_handler *handler)
 {
     *http = (struct http_server){.settings = *settings, .handler = handler, .date_s = -1};
     server_init(&http->server, &http1_server_ops, io, book, &settings->server);

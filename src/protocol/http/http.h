@@ -15,13 +15,15 @@ struct http_settings {
     struct server_settings server;
     struct http1_limits limits;
     uint64_t body_bytes;    /* larger request bodies are 413 */
-    uint64_t discard_bytes; /* of a body that nobody reads: so much is read away to keep the connection */
+    uint64_t discard_bytes; /* of a body that nobody reads: so much is read away to keep the
+                               connection */
     uint32_t requests;      /* per connection, 0 = no limit */
     int64_t keepalive_ms;   /* between requests */
     int64_t header_ms;      /* for a whole head, from accept or from its first byte: 408 */
     uint32_t rate_bytes;    /* a body must bring so many bytes ... */
     int64_t rate_ms;        /* ... in each such time: 408 */
-    /* Names that are served, without port; a request for another is 421. None = all. The slices outlive the server. */
+    /* Names that are served, without port; a request for another is 421. None = all. The slices
+     * outlive the server. */
     slice hosts[HTTP_HOSTS_MAX];
     unsigned host_count;
 };
@@ -49,9 +51,10 @@ struct http_server {
     struct http1_req scratch; /* the head that is being looked at */
 };
 
-/* [handler] and [accesslog] outlive the server. Listen and start with server_listen, server_start on &http->server. */
-void http_server_init(struct http_server *http, struct io *io, struct mem_book *book, const struct http_settings *settings,
-                      struct http_handler *handler);
+/* [handler] and [accesslog] outlive the server. Listen and start with server_listen, server_start
+ * on &http->server. */
+void http_server_init(struct http_server *http, struct io *io, struct mem_book *book,
+                      const struct http_settings *settings, struct http_handler *handler);
 void http_server_fini(struct http_server *http);
 
 /* ---- For the carriers. ---- */
@@ -65,7 +68,8 @@ MUST_USE struct exchange *http_exchange_new(struct http_server *http, struct ses
 /* Counts it, writes the access log, frees it. It was the [number]th of its session. */
 void http_exchange_free(struct http_server *http, struct exchange *ex, uint32_t number);
 
-/* Checks what is independent of the version (host, method, target), decodes the path and calls the handler, or fails the exchange. */
+/* Checks what is independent of the version (host, method, target), decodes the path and calls the
+ * handler, or fails the exchange. */
 void http_dispatch(struct http_server *http, struct exchange *ex);
 
 #endif

@@ -1,13 +1,16 @@
 /* http1: one request after another on one connection.
  *
- * There is at most one exchange at a time: the next head is looked at when the answer to the last is wholly in the output queue. So pipelined
- * replies are in order by construction, and all that arrived together is answered with one write. While an exchange cannot go on (its handler
- * is waiting, or the client takes no more), reading is paused: the kernel's window closes, and a client that sends on fills nobody's
- * memory but its own.
+ * There is at most one exchange at a time: the next head is looked at when the answer to the last
+ * is wholly in the output queue. So pipelined replies are in order by construction, and all that
+ * arrived together is answered with one write. While an exchange cannot go on (its handler is
+ * waiting, or the client takes no more), reading is paused: the kernel's window closes, and a
+ * client that sends on fills nobody's memory but its own.
  *
- *     between requests --head complete--> exchange: body in | response out --both done--> between requests, or close
+ *     between requests --head complete--> exchange: body in | response out --both done--> between
+ * requests, or close
  *
- * Everything is driven by run(): it goes on until it must wait for bytes, for room, or for the handler. */
+ * Everything is driven by run(): it goes on until it must wait for bytes, for room, or for the
+ * handler. */
 #include "protocol/http/http1.h"
 
 #include "base/check.h"
@@ -80,8 +83,8 @@ static void put_status_line(struct fmt *f, int status)
 static void put_framing(struct fmt *f, struct exchange *ex, int64_t length)
 {
     if (length >= 0) {
-        if (ex->status == 204)
-            return; /* RFC 9110 8.6 */
+        if (ex->status == 204 || ex->status == 304)
+            return; /* RFC 9110 8.6: 304 would have to name the length of the 200 */
         fmt_put(f, SLICE("Content-Length: "));
         fmt_u64(f, (uint64_t)length);
         fmt_put(f, SLICE("\r\n"));
@@ -89,11 +92,13 @@ static void put_framing(struct fmt *f, struct exchange *ex, int64_t length)
         ex->is_chunked = !ex->no_body;
         fmt_put(f, SLICE("Transfer-Encoding: chunked\r\n"));
     } else {
-        ex->keep_alive = false; /* to HTTP/1.0 the end of such a body is the end of the connection */
+        ex->keep_alive =
+            false; /* to HTTP/1.0 the end of such a body is the end of the connection */
     }
 }
 
-/* An answer before the whole request was read: can the rest be read away, or must the connection end? */
+/* An answer before the whole request was read: can the rest be read away, or must the connection
+ * end? */
 static void decide_keep_alive(struct http_server *http, struct exchange *ex)
 {
     if (http->server.is_draining)
@@ -105,8 +110,9 @@ static void decide_keep_alive(struct http_server *http, struct exchange *ex)
         ex->keep_alive = false; /* nobody knows whether a body will follow: RFC 9110 10.1.1 */
 }
 
-#define HEAD_EXTRA   256        /* status line, framing, Connection */
-#define BODY_BESIDE (8 * KIB) /* bodies up to this are copied behind their head: one piece, one send() */
+#define HEAD_EXTRA 256 /* status line, framing, Connection */
+#define BODY_BESIDE \
+    (8 * KIB) /* bodies up to this are copied behind their head: one piece, one send() */
 
 static struct outq *h1_begin(struct exchange *ex, int status, slice lines, int64_t length)
 {
@@ -115,10 +121,13 @@ static struct outq *h1_begin(struct exchange *ex, int status, slice lines, int64
     decide_keep_alive(http, ex);
     slice date = http_date_line(http);
     size_t head_max = HEAD_EXTRA + date.n + lines.n;
-    size_t beside = length > 0 && (uint64_t)length <= BODY_BESIDE && !ex->no_body ? (size_t)length : 0;
+    size_t beside =
+        length > 0 && (uint64_t)length <= BODY_BESIDE && !ex->no_body ? (size_t)length : 0;
     if (!stream_is_open(s))
         return NULL;
-    char *room = head_max + beside <= OUTQ_RESERVE_MAX ? outq_reserve(&s->out, s->cls->io, head_max + beside) : NULL;
+    char *room = head_max + beside <= OUTQ_RESERVE_MAX
+                     ? outq_reserve(&s->out, s->cls->io, head_max + beside)
+                     : NULL;
     if (!room) {
         stream_abort(s, -ENOMEM);
         return NULL;
@@ -162,7 +171,8 @@ static bool h1_write(struct exchange *ex, slice data)
 static void h1_end(struct exchange *ex)
 {
     struct stream *s = &ex->session->stream;
-    if (ex->is_chunked && stream_is_open(s) && !outq_push_copy(&s->out, s->cls->io, SLICE("0\r\n\r\n")))
+    if (ex->is_chunked && stream_is_open(s) &&
+        !outq_push_copy(&s->out, s->cls->io, SLICE("0\r\n\r\n")))
         stream_abort(s, -ENOMEM);
     stream_touch(s);
     run(of_session(ex->session));
@@ -187,7 +197,8 @@ static void h1_read_body(struct exchange *ex)
     run(of_session(ex->session));
 }
 
-/* The next run of body bytes out of [in]: how many bytes of input it took; 0 = more must come; < 0: malformed. */
+/* The next run of body bytes out of [in]: how many bytes of input it took; 0 = more must come; < 0:
+ * malformed. */
 static ssize_t next_data(struct exchange *ex, slice in, slice *data)
 {
     if (ex->req->chunked) {
@@ -209,7 +220,8 @@ static void break_off(struct exchange *ex, int status)
     ex->on_body = NULL;
     if (ex->has_ended)
         return;
-    if (ex->has_begun) { /* no other answer can be given any more: the connection is all that we can cut */
+    if (ex->has_begun) { /* no other answer can be given any more: the connection is all that we can
+                            cut */
         stream_abort(&ex->session->stream, -EPROTO);
         return;
     }
@@ -270,7 +282,7 @@ static void finish(struct http1 *h, struct exchange *ex)
     size_t head_bytes = h->flags & TAKEN ? 0 : ex->head_bytes;
     http_exchange_free(http, ex, h->requests);
     stream_consume(s, head_bytes);
-    h->flags &= (uint8_t)~(HAS_EX | TAKEN | HEAD_BEGUN);
+    h->flags &= (uint8_t) ~(HAS_EX | TAKEN | HEAD_BEGUN);
     h->scanned = 0;
     if (keep_alive)
         stream_set_deadline(s, http->settings.keepalive_ms);
@@ -328,8 +340,8 @@ static bool move_head(struct http1 *h, struct exchange *ex)
     return true;
 }
 
-/* Most exchanges are complete when the handler returns: their head stays where it is until it has been logged. For the others it
- * leaves the input. */
+/* Most exchanges are complete when the handler returns: their head stays where it is until it has
+ * been logged. For the others it leaves the input. */
 static void take_head(struct http1 *h, struct exchange *ex)
 {
     struct stream *s = &h->session.stream;
@@ -396,7 +408,8 @@ static void start_body(struct exchange *ex, const struct http1_req *req)
 
 static struct exchange *new_exchange(struct http1 *h)
 {
-    static const struct exchange_ops ops = {.begin = h1_begin, .write = h1_write, .end = h1_end, .read_body = h1_read_body};
+    static const struct exchange_ops ops = {
+        .begin = h1_begin, .write = h1_write, .end = h1_end, .read_body = h1_read_body};
     struct http_server *http = http_of(h);
     struct exchange *ex = http_exchange_new(http, &h->session);
     if (!ex) {
@@ -418,13 +431,15 @@ static void begin_exchange(struct http1 *h, size_t head_bytes)
     if (!ex)
         return;
     ex->head_bytes = head_bytes;
-    ex->keep_alive = ex->req->keep_alive && (!http->settings.requests || h->requests < http->settings.requests);
+    ex->keep_alive =
+        ex->req->keep_alive && (!http->settings.requests || h->requests < http->settings.requests);
     start_body(ex, ex->req);
     http_dispatch(http, ex);
     take_head(h, ex);
 }
 
-/* A head that is refused: answered, then the connection ends, for nobody knows where the next request would begin. */
+/* A head that is refused: answered, then the connection ends, for nobody knows where the next
+ * request would begin. */
 static void refuse(struct http1 *h, int status)
 {
     struct http_server *http = http_of(h);
@@ -465,7 +480,8 @@ static bool next_head(struct http1 *h)
     struct http_server *http = http_of(h);
     if (stream_is_full(s)) {
         stream_pause(s);
-        stream_set_deadline(s, -1); /* the client must take first what it asked for: the stream watches its rate */
+        stream_set_deadline(
+            s, -1); /* the client must take first what it asked for: the stream watches its rate */
         return false;
     }
     slice in = stream_peek(s);
@@ -572,7 +588,8 @@ static void on_closed(struct session *session, int error)
 static void drain(struct session *session)
 {
     struct http1 *h = of_session(session);
-    if (!(h->flags & (HAS_EX | HEAD_BEGUN)) && stream_peek(&session->stream).n == 0 && !session->stream.out.bytes)
+    if (!(h->flags & (HAS_EX | HEAD_BEGUN)) && stream_peek(&session->stream).n == 0 &&
+        !session->stream.out.bytes)
         stream_close(&session->stream, false);
     else if (h->flags & HAS_EX && !h->ex->has_begun)
         h->ex->keep_alive = false;
@@ -602,4 +619,5 @@ const struct server_ops http1_server_ops = {
     .describe = describe,
 };
 
-_Static_assert(sizeof(struct http1) <= 240, "an idle connection costs 240 bytes, and the manual says so");
+_Static_assert(sizeof(struct http1) <= 240,
+               "an idle connection costs 240 bytes, and the manual says so");
