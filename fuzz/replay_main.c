@@ -2,8 +2,9 @@
  *
  *   replay_<name> FILE-OR-DIRECTORY...
  *
- * Each input is a heap block of exactly its size, so that AddressSanitizer sees a read past its end. Ends with status 0
- * when all came back, 1 when something could not be read. A directory that is not there counts as empty. */
+ * Each input is a heap block of exactly its size, so that AddressSanitizer sees a read past its
+ * end. Ends with status 0 when all came back, 1 when something could not be read. A directory that
+ * is not there counts as empty. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdbool.h>

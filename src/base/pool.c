@@ -21,6 +21,8 @@
 #define UNPOISON(p, n) ((void)(p), (void)(n))
 #endif
 
+#define SPARES_MAX 4 /* a burst that comes every turn must not map and unmap memory every turn */
+
 struct free_object {
     struct free_object *next;
 };
@@ -51,12 +53,14 @@ void pool_init(struct pool *pool, struct mem_owner *owner, size_t object_bytes)
                           .per_slab = (unsigned)(POOL_MAX_OBJECT / object_bytes)};
     list_init(&pool->partial);
     list_init(&pool->full);
+    list_init(&pool->spare);
 }
 
 /* 64 KiB at a multiple of 64 KiB: twice as much is mapped and the ends are given back. */
 static void *map_aligned(void)
 {
-    char *p = mmap(NULL, 2 * POOL_SLAB_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *p =
+        mmap(NULL, 2 * POOL_SLAB_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
         return NULL;
     size_t before = -(uintptr_t)p & (POOL_SLAB_BYTES - 1);
@@ -76,9 +80,11 @@ static void slab_free(struct pool *pool, struct pool_slab *slab)
 
 static COLD struct pool_slab *slab_new(struct pool *pool)
 {
-    struct pool_slab *slab = pool->spare;
-    if (slab) {
-        pool->spare = NULL;
+    struct list_node *kept = list_pop_front(&pool->spare);
+    struct pool_slab *slab;
+    if (kept) {
+        slab = CONTAINER_OF(kept, struct pool_slab, link);
+        pool->spares--;
     } else {
         if (!mem_charge(pool->owner, POOL_SLAB_BYTES))
             return NULL;
@@ -126,10 +132,12 @@ void *pool_get(struct pool *pool)
 static COLD void slab_is_empty(struct pool *pool, struct pool_slab *slab)
 {
     list_remove(&slab->link);
-    if (pool->spare)
+    if (pool->spares == SPARES_MAX) {
         slab_free(pool, slab);
-    else
-        pool->spare = slab;
+        return;
+    }
+    list_push_front(&pool->spare, &slab->link);
+    pool->spares++;
 }
 
 void pool_put(struct pool *pool, void *p)
@@ -153,11 +161,10 @@ void pool_put(struct pool *pool, void *p)
 
 void pool_trim(struct pool *pool)
 {
-    if (pool->spare)
-        slab_free(pool, pool->spare);
-    pool->spare = NULL;
-    LIST_EACH_SAFE(node, &pool->partial)
-    {
+    for (struct list_node *n; (n = list_pop_front(&pool->spare));)
+        slab_free(pool, CONTAINER_OF(n, struct pool_slab, link));
+    pool->spares = 0;
+    LIST_EACH_SAFE (node, &pool->partial) {
         struct pool_slab *slab = CONTAINER_OF(node, struct pool_slab, link);
         if (slab->used)
             continue;

@@ -40,12 +40,16 @@ static int level_of(int64_t now, int64_t at)
     return level;
 }
 
-/* Puts [t] where wheel_ms says; times that passed go to the next millisecond, far ones to the
- * horizon (they are moved again when it is reached). */
+/* Puts [t] where it belongs: what has passed already to the next run, what is far to the horizon
+ * (it is moved again when that is reached). */
 static void insert(struct timeout_wheel *w, struct timeout *t)
 {
-    int64_t at = MAX(t->due_ms, w->now_ms + 1);
-    at = MIN(at, (w->now_ms | (HORIZON - 1)));
+    if (t->due_ms <= w->now_ms) {
+        t->wheel_ms = t->due_ms;
+        list_push_back(&w->due, &t->link);
+        return;
+    }
+    int64_t at = MIN(t->due_ms, w->now_ms | (HORIZON - 1));
     at = MAX(at, w->now_ms + 1);
     t->wheel_ms = at;
     int level = level_of(w->now_ms, at);
@@ -61,7 +65,7 @@ void timeout_set(struct timeout_wheel *w, struct timeout *t, int64_t due_ms)
         return;
     }
     t->due_ms = due_ms;
-    if (list_is_linked(&t->link) && t->wheel_ms <= due_ms)
+    if (list_is_linked(&t->link) && t->wheel_ms > w->now_ms && t->wheel_ms <= due_ms)
         return; /* stays where it is: moved when that time comes */
     list_remove(&t->link);
     insert(w, t);
@@ -79,13 +83,8 @@ static void spill(struct timeout_wheel *w, int level, int slot)
     struct list_node moved;
     list_move_all(&moved, &w->slots[level][slot]);
     w->occupied[level] &= ~((uint64_t)1 << slot);
-    for (struct list_node *n; (n = list_pop_front(&moved));) {
-        struct timeout *t = CONTAINER_OF(n, struct timeout, link);
-        if (t->due_ms <= w->now_ms)
-            list_push_back(&w->due, &t->link);
-        else
-            insert(w, t);
-    }
+    for (struct list_node *n; (n = list_pop_front(&moved));)
+        insert(w, CONTAINER_OF(n, struct timeout, link));
 }
 
 /* The next time after [now] at which a slot of this level begins that may hold something. */
@@ -102,14 +101,18 @@ static int64_t next_on_level(const struct timeout_wheel *w, int level)
     return INT64_MAX;
 }
 
-int64_t timeout_wheel_next(const struct timeout_wheel *w)
+/* The next time at which some slot has to be looked into. */
+static int64_t next_slot(const struct timeout_wheel *w)
 {
-    if (!list_is_empty(&w->due))
-        return w->now_ms;
     int64_t next = INT64_MAX;
     for (int level = 0; level < TIMEOUT_LEVELS; level++)
         next = MIN(next, next_on_level(w, level));
     return next;
+}
+
+int64_t timeout_wheel_next(const struct timeout_wheel *w)
+{
+    return list_is_empty(&w->due) ? next_slot(w) : w->now_ms;
 }
 
 static void enter(struct timeout_wheel *w, int64_t ms)
@@ -124,7 +127,7 @@ static void enter(struct timeout_wheel *w, int64_t ms)
 
 void timeout_wheel_run(struct timeout_wheel *w, int64_t now_ms)
 {
-    for (int64_t next; (next = timeout_wheel_next(w)) <= now_ms && next > w->now_ms;)
+    for (int64_t next; (next = next_slot(w)) <= now_ms;)
         enter(w, next);
     if (now_ms > w->now_ms)
         w->now_ms = now_ms;
@@ -132,10 +135,6 @@ void timeout_wheel_run(struct timeout_wheel *w, int64_t now_ms)
     list_move_all(&due, &w->due);
     for (struct list_node *n; (n = list_pop_front(&due));) {
         struct timeout *t = CONTAINER_OF(n, struct timeout, link);
-        if (t->due_ms > w->now_ms) { /* moved further away while it waited here */
-            insert(w, t);
-            continue;
-        }
         t->due_ms = INT64_MAX;
         t->fn(t);
     }

@@ -20,7 +20,10 @@ struct work_lane {
     struct loop *loop;
     const char *name;
     unsigned max_threads;
-    size_t pending; /* loop thread only: submitted, done() not called yet */
+    /* loop thread only */
+    size_t pending;           /* submitted, done() not called yet */
+    unsigned with_engine;     /* of these, handed to an engine that runs jobs itself */
+    struct list_node waiting; /* for their turn with the engine */
 
     pthread_mutex_t lock;
     pthread_cond_t wanted; /* a job was queued, or the lane ends */
@@ -51,6 +54,7 @@ struct work_lane *work_lane_new(struct loop *loop, const char *name, unsigned th
     lane->name = name;
     lane->max_threads = MAX(threads, 1);
     list_init(&lane->queue);
+    list_init(&lane->waiting);
     init_conditions(lane);
     list_push_back(&loop->lanes, &lane->link);
     return lane;
@@ -81,6 +85,22 @@ size_t work_lane_pending(const struct work_lane *lane)
     return lane->pending;
 }
 
+const char *work_lane_name(const struct work_lane *lane)
+{
+    return lane->name;
+}
+
+/* For an engine that runs jobs itself: as many at once as there would be threads. */
+static void feed_engine(struct work_lane *lane)
+{
+    struct loop *loop = lane->loop;
+    while (lane->with_engine < lane->max_threads && !list_is_empty(&lane->waiting)) {
+        struct list_node *n = list_pop_front(&lane->waiting);
+        lane->with_engine++;
+        loop->ops->work(loop->backend, CONTAINER_OF(n, struct work_job, link));
+    }
+}
+
 /* Any thread. */
 void work_finished(struct loop *loop, struct work_job *job)
 {
@@ -105,8 +125,13 @@ void work_run_done(struct loop *loop)
     pthread_mutex_unlock(&loop->done_lock);
     for (struct list_node *n; (n = list_pop_front(&done));) {
         struct work_job *job = CONTAINER_OF(n, struct work_job, link);
-        job->lane->pending--;
-        job->done(job);
+        struct work_lane *lane = job->lane;
+        lane->pending--;
+        if (loop->ops->work) {
+            lane->with_engine--;
+            feed_engine(lane);
+        }
+        job->done(job); /* may free the job, and the lane after its last */
     }
 }
 
@@ -181,7 +206,8 @@ void work_submit(struct work_lane *lane, struct work_job *job)
     lane->pending++;
     list_init(&job->link);
     if (loop->ops->work) {
-        loop->ops->work(loop->backend, job);
+        list_push_back(&lane->waiting, &job->link);
+        feed_engine(lane);
         return;
     }
     pthread_mutex_lock(&lane->lock);

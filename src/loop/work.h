@@ -38,6 +38,8 @@ void work_lane_free(struct work_lane **lane);
  * turn. */
 void work_submit(struct work_lane *lane, struct work_job *job);
 
+const char *work_lane_name(const struct work_lane *lane);
+
 /* Jobs that are waiting or running. */
 size_t work_lane_pending(const struct work_lane *lane);
 

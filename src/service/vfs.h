@@ -20,10 +20,12 @@
 
 #include <sys/stat.h>
 
-#define VFS_FRESH_MS 1000 /* what was looked at longer ago is looked at again before it is served \
-                           */
+#define VFS_FRESH_MS                                                             \
+    1000 /* what was looked at longer ago is looked at again before it is served \
+          */
 #define VFS_REFRESH_MS \
     500 /* what is asked for after this time is looked at again in the background */
+#define VFS_IDLE_MS      10000 /* an open file that nobody asked for so long is closed */
 #define VFS_SIBLINGS_MAX 4
 
 struct vfs;
@@ -32,7 +34,7 @@ struct vfs_settings {
     size_t cache_entries; /* nodes kept at most (default 4096) */
     size_t cache_files;   /* descriptors kept open at most (default 1024) */
     size_t cache_bytes;   /* content kept in memory at most (default 32 MiB) */
-    size_t content_bytes; /* largest file whose content is kept in memory (default 256 KiB) */
+    size_t content_bytes; /* largest file whose content is kept in memory (default 32 KiB: for larger ones sendfile is cheaper) */
     unsigned threads;     /* worker threads per mount (default 4) */
     /* Suffixes of files that stand beside others (".br", ".zst", ".gz"): each node says which of
      * them were there. */
@@ -73,23 +75,31 @@ struct vfs_open {
     struct vfs_node *node;
     /* private */
     struct list_node link;
+    struct vfs_lookup *lookup; /* that it waits for, or NULL */
 };
 
-/* [root] is a directory. NULL and *error_out = -errno. Settings are copied. */
+/* [root] is a directory, opened once: what is put in its place later is not seen. NULL and
+ * *error_out = -errno; -ENOSYS or -EPERM: the kernel (before 5.6) or the container does not let us
+ * use openat2; -EINVAL: a suffix has more than 16 bytes, or '/' or NUL. Settings are copied; [io]
+ * and [book] outlive the tree. */
 MUST_USE struct vfs *vfs_new(struct io *io, struct mem_book *book, const char *root,
                              const struct vfs_settings *settings, int *error_out);
 
-/* No request is pending and no node is held (BUG otherwise). The loop must still run a moment
- * (vfs_is_idle) for jobs to end. */
-void vfs_free(struct vfs **vfs);
+/* The end, in this order: requests are cancelled and nodes released; vfs_stop begins to close what
+ * is open; the loop runs until vfs_is_idle (never, perhaps, on a disk that hangs: then leave
+ * without freeing); vfs_free (BUG when something is pending or held). Not from inside done(). */
+void vfs_stop(struct vfs *vfs);
 bool vfs_is_idle(const struct vfs *vfs);
+void vfs_free(struct vfs **vfs);
 
-/* True: answered at once, o->node is set, done is not called. False: done will be called in a later
- * turn; [path] was copied. A symbolic link is followed; what is neither a regular file nor a
- * directory is VFS_ABSENT with -EACCES, and so is what may not be read. */
+/* True: answered at once, o->node is set (NULL: no memory), done is not called. False: done will be
+ * called in a later turn; [path] was copied; all who ask for the same path meanwhile wait for the
+ * same job. A symbolic link is followed; what is neither a regular file nor a directory is
+ * VFS_ABSENT with -EACCES, and so is a file that may not be read (of a directory only vfs_list says
+ * so). */
 MUST_USE bool vfs_open(struct vfs *vfs, slice path, struct vfs_open *o);
 
-/* done will not be called. */
+/* done will not be called. Harmless after the answer, and on a zeroed struct. */
 void vfs_open_cancel(struct vfs_open *o);
 
 static inline void vfs_node_release(struct vfs_node *node)
@@ -100,7 +110,10 @@ static inline void vfs_node_release(struct vfs_node *node)
 
 /* Pushes [count] bytes of a VFS_FILE from [offset] to [q]: from memory when the content is kept;
  * else by a producer that sends by sendfile what is in the page cache and has a worker read what is
- * not. The node is held meanwhile. False without memory. */
+ * not. Where the kernel cannot say what is in memory (FUSE, network), a worker reads all of it. The
+ * node is held meanwhile, the tree must be there. Nothing else may be pushed to [q] while
+ * q->has_producer. A file that became shorter, or cannot be read, aborts the stream. False without
+ * memory: nothing was pushed. */
 MUST_USE bool vfs_push(struct vfs *vfs, struct vfs_node *node, uint64_t offset, uint64_t count,
                        struct outq *q);
 
@@ -128,7 +141,8 @@ struct vfs_list {
     struct vfs_list_job *job;
 };
 
-/* Reads the directory [path] on a worker; done is called in a later turn. False without memory. */
+/* Reads the directory [path] on a worker; done is called in a later turn, l->error says what
+ * happened. False without memory: done is not called. */
 MUST_USE bool vfs_list(struct vfs *vfs, slice path, struct vfs_list *l);
 
 /* Frees the result, or, before done was called, gives the request up: done will not be called. */
@@ -140,8 +154,8 @@ struct vfs_stats {
 };
 void vfs_stats(const struct vfs *vfs, struct vfs_stats *out);
 
-/* Memory is short: drops cached nodes that nobody holds until about [bytes] are free. Returns the
- * bytes freed. */
+/* Memory is short: drops cached nodes that nobody holds, absent names first, until about [bytes]
+ * are free. Returns the bytes freed. */
 size_t vfs_shrink(struct vfs *vfs, size_t bytes);
 
 #endif

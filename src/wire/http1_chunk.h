@@ -1,12 +1,12 @@
 /* http1_chunk: the chunked transfer coding, RFC 9112 7.1, incrementally.
  *
- * The caller feeds what it has; the reader hands back the next run of body bytes without copying. */
+ * The caller feeds what it has; the reader hands back the next run of body bytes without a copy. */
 #ifndef WIRE_HTTP1_CHUNK_H
 #define WIRE_HTTP1_CHUNK_H
 
 #include "wire/http_field.h"
 
-/* Chunk extensions and the trailer section are bounded: by their bytes in sum over the whole body. */
+/* Chunk extensions and the trailer section are bounded, in sum over the whole body. */
 #define HTTP1_CHUNK_OVERHEAD_MAX (16 * KIB)
 
 struct http1_chunk {
@@ -23,11 +23,14 @@ struct http1_chunk {
 
 void http1_chunk_init(struct http1_chunk *c);
 
-/* Looks at [in]. Returns how many bytes of it were used (the caller drops them), and in *data_out the body bytes among them
- * (a part of [in], perhaps empty). Call again while it returns > 0 and !is_done. 0: needs more input.
- * < 0: malformed, -400 (or -431 when extensions and trailers are too long), and so for ever. It uses all bytes that it
- * understands: there is never a rest to keep. Trailer fields are checked and dropped; those that frame or route a
- * message (Content-Length, Transfer-Encoding, Host) are malformed. */
+/* Looks at [in] and hands out in *data_out the body bytes in what it used (a part of [in], perhaps
+ * empty). Call again while it returns > 0 and !is_done.
+ * - > 0: so many bytes were used; the caller drops them;
+ * - 0: needs more input. It uses all that it understands, so there is never a rest to keep;
+ * - < 0: malformed, and so for ever: -400, or -431 when extensions and trailers are too long.
+ *
+ * Trailer fields are checked and dropped; those that frame or route a message (Content-Length,
+ * Transfer-Encoding, Host) are malformed. */
 MUST_USE ssize_t http1_chunk_read(struct http1_chunk *c, slice in, slice *data_out);
 
 #endif

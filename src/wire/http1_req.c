@@ -544,13 +544,14 @@ ssize_t http1_req_parse(slice in, const struct http1_limits *limits, size_t *sca
 
     size_t from = MAX(*scanned, p.start), at = from;
     enum found found = scan_lines(p.head, &at, &lines);
-    if (UNLIKELY(found != FOUND_MORE && from > p.start)) {
+    bool is_over = found != FOUND_MORE || p.head.n == limits->head_bytes;
+    if (UNLIKELY(is_over && from > p.start)) {
         from = at = p.start;
         found = scan_lines(p.head, &at, &lines);
     }
-    *scanned = found == FOUND_MORE ? at : 0;
-    if (UNLIKELY(found != FOUND_END))
-        return judge_part(&p, &lines, from, at, found);
-    int status = read_head(&p, &lines);
-    return LIKELY(!status) ? (ssize_t)at + 2 : status;
+    int status = LIKELY(found == FOUND_END) ? read_head(&p, &lines)
+                                            : judge_part(&p, &lines, from, at, found);
+    bool is_open = found == FOUND_MORE && !status;
+    *scanned = is_open ? at : 0;
+    return status || is_open ? status : (ssize_t)at + 2;
 }
