@@ -347,7 +347,7 @@ int serve(const struct options *o)
     struct app *a = &app;
     (void)setvbuf(stderr, NULL, _IOLBF, BUFSIZ); /* one sentence, one write: others may write to the same place */
     if (!begin(a))
-        return 1; /* the process ends: what was opened ends with it */
+        _exit(1); /* what was opened ends with the process */
     timeout_init(&a->drain_timeout, on_drain_timeout);
     pressure_start(&a->pressure, &a->book, &a->http.server, a->vfs);
     announce(&a->http.server, o->root);
