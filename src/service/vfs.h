@@ -34,7 +34,8 @@ struct vfs_settings {
     size_t cache_entries; /* nodes kept at most (default 4096) */
     size_t cache_files;   /* descriptors kept open at most (default 1024) */
     size_t cache_bytes;   /* content kept in memory at most (default 32 MiB) */
-    size_t content_bytes; /* largest file whose content is kept in memory (default 32 KiB: for larger ones sendfile is cheaper) */
+    size_t content_bytes; /* largest file whose content is kept in memory (default 32 KiB: for
+                             larger ones sendfile is cheaper) */
     unsigned threads;     /* worker threads per mount (default 4) */
     /* Suffixes of files that stand beside others (".br", ".zst", ".gz"): each node says which of
      * them were there. */
