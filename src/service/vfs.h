@@ -95,9 +95,10 @@ void vfs_free(struct vfs **vfs);
 
 /* True: answered at once, o->node is set (NULL: no memory), done is not called. False: done will be
  * called in a later turn; [path] was copied; all who ask for the same path meanwhile wait for the
- * same job. A symbolic link is followed; what is neither a regular file nor a directory is
- * VFS_ABSENT with -EACCES, and so is a file that may not be read (of a directory only vfs_list says
- * so). */
+ * same job. A symbolic link is followed when it stays inside the root at every step; one with an
+ * absolute target leads out (-EXDEV), wherever that is. What is neither a regular file nor a
+ * directory is VFS_ABSENT with -EACCES, and so is a file that may not be read (of a directory only
+ * vfs_list says so). */
 MUST_USE bool vfs_open(struct vfs *vfs, slice path, struct vfs_open *o);
 
 /* done will not be called. Harmless after the answer, and on a zeroed struct. */
