@@ -4,7 +4,8 @@
  * fails could not be killed while it hangs.)
  *
  * Names: "data" (FUSE_DATA_BYTES of fuse_byte), "small" ("small"), "noread" (a read is never
- * answered), "noclose" (a close is not); anything that begins with "hang" is not even found. */
+ * answered), "noclose" (a close is not), "ioerror" (5 bytes that cannot be read); anything that
+ * begins with "hang" is not even found. */
 #ifndef FUSE_RIG_H
 #define FUSE_RIG_H
 
@@ -23,7 +24,7 @@
 
 #define FUSE_DATA_BYTES (700 * 1024)
 
-enum { FUSE_DATA = 2, FUSE_SMALL, FUSE_NOREAD, FUSE_NOCLOSE };
+enum { FUSE_DATA = 2, FUSE_SMALL, FUSE_NOREAD, FUSE_NOCLOSE, FUSE_IOERROR };
 
 struct fuse_rig {
     int fd; /* /dev/fuse, in the child */
@@ -58,7 +59,7 @@ static struct fuse_attr fuse_attr_of(uint64_t node)
         .ino = node, .mode = S_IFREG | 0644, .nlink = 1, .mtime = 1000000, .blksize = 4096};
     if (node == FUSE_ROOT_ID)
         a.mode = S_IFDIR | 0755;
-    a.size = node == FUSE_SMALL ? 5 : FUSE_DATA_BYTES;
+    a.size = node == FUSE_SMALL || node == FUSE_IOERROR ? 5 : FUSE_DATA_BYTES;
     return a;
 }
 
@@ -67,12 +68,13 @@ static void fuse_lookup(struct fuse_rig *f, const struct fuse_in_header *in, con
     static const char *const names[] = {[FUSE_DATA] = "data",
                                         [FUSE_SMALL] = "small",
                                         [FUSE_NOREAD] = "noread",
-                                        [FUSE_NOCLOSE] = "noclose"};
+                                        [FUSE_NOCLOSE] = "noclose",
+                                        [FUSE_IOERROR] = "ioerror"};
     if (strncmp(name, "hang", 4) == 0) {
         fuse_hang(f);
         return;
     }
-    for (uint64_t i = FUSE_DATA; i <= FUSE_NOCLOSE; i++)
+    for (uint64_t i = FUSE_DATA; i <= FUSE_IOERROR; i++)
         if (strcmp(names[i], name) == 0) {
             struct fuse_entry_out e = {.nodeid = i, .attr = fuse_attr_of(i)};
             fuse_reply(f, in, 0, &e, sizeof e);
@@ -88,6 +90,10 @@ static void fuse_read_reply(struct fuse_rig *f, const struct fuse_in_header *in,
     size_t n = r->size < sizeof bytes ? r->size : sizeof bytes;
     if (in->nodeid == FUSE_NOREAD) {
         fuse_hang(f);
+        return;
+    }
+    if (in->nodeid == FUSE_IOERROR) {
+        fuse_reply(f, in, -EIO, NULL, 0);
         return;
     }
     if (in->nodeid == FUSE_SMALL) {
@@ -108,6 +114,7 @@ static void fuse_answer(struct fuse_rig *f, const struct fuse_in_header *in, con
                                  .max_write = 32768,
                                  .flags = FUSE_PARALLEL_DIROPS};
     struct fuse_attr_out attr = {.attr = fuse_attr_of(in->nodeid)};
+    struct fuse_statfs_out statfs = {.st = {.bsize = 4096, .namelen = 255, .frsize = 4096}};
     struct fuse_open_out opened = {.fh = in->nodeid};
     switch (in->opcode) {
     case FUSE_INIT:
@@ -118,6 +125,9 @@ static void fuse_answer(struct fuse_rig *f, const struct fuse_in_header *in, con
         return;
     case FUSE_GETATTR:
         fuse_reply(f, in, 0, &attr, sizeof attr);
+        return;
+    case FUSE_STATFS:
+        fuse_reply(f, in, 0, &statfs, sizeof statfs);
         return;
     case FUSE_OPEN:
         fuse_reply(f, in, 0, &opened, sizeof opened);

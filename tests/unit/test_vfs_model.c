@@ -134,7 +134,7 @@ static void test_random_changes(void **state)
     r->settings.cache_entries = 8; /* fewer than there are names */
     put(r, "../out", "outside");
     rig_tree(r);
-    for (int round = 0; round < 400; round++) {
+    for (int round = 0; round < 1500; round++) {
         for (uint64_t n = prng_below(&g, 4); n; n--)
             change(r, &g);
         age(r, (int64_t)prng_below(&g, 2) ? VFS_FRESH_MS + 1 : 2 * VFS_FRESH_MS);
@@ -215,7 +215,7 @@ static void test_changes_meanwhile(void **state)
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, write_on, &w), 0);
     static const char *const asked[] = {"/x", "/d/x", "/d/up", "/d/s/up"};
-    for (int i = 0; i < 3000; i++) {
+    for (int i = 0; i < 10000; i++) {
         struct vfs_node *node = get(r, asked[i % COUNT_OF(asked)]);
         assert_whole(r, node);
         vfs_node_release(node);

@@ -165,6 +165,35 @@ static void test_mount_of_one_file(void **state)
     assert_file(r, "/b", "b");
 }
 
+/* Files in memory need no look at the page cache; a lane goes with its mount only. */
+static void test_three_mounts(void **state)
+{
+    struct rig *r = *state;
+    if (!is_allowed)
+        skip();
+    make_dir(r, "m");
+    make_dir(r, "n");
+    mount_tmpfs(r, "m");
+    mount_tmpfs(r, "n");
+    put_pattern(r, "m/large", 300 * KIB);
+    put(r, "n/x", "x");
+    rig_tree(r);
+    struct vfs_node *node = get(r, "/m/large");
+    assert_int_equal(inside(node)->way, VFS_WAY_MEMORY);
+    vfs_node_release(node);
+    assert_file(r, "/n/x", "x");
+    assert_int_equal(lanes(r), 3);
+    rig_idle(r);
+    assert_int_equal(umount(on_disk(r, "n")), 0);
+    assert_int_equal(get_error(r, "/y"), -ENOENT);
+    assert_int_equal(lanes(r), 2);
+    vfs_shrink(r->vfs, SIZE_MAX); /* the file is open: nobody could unmount it */
+    rig_idle(r);
+    assert_int_equal(umount(on_disk(r, "m")), 0);
+    assert_int_equal(get_error(r, "/z"), -ENOENT);
+    assert_int_equal(lanes(r), 1);
+}
+
 struct listing {
     struct vfs_list list;
     bool is_done;
@@ -202,6 +231,56 @@ static void test_list_across(void **state)
     assert_int_equal(list_count(r, "/"), 3);
     assert_int_equal(list_count(r, "/m"), 1);
     assert_int_equal(list_count(r, "/dir/"), 1);
+    assert_int_equal(umount(on_disk(r, "m")), 0);
+}
+
+static void try_everything(struct rig *r)
+{
+    int error;
+    r->vfs = vfs_new(&r->io, &r->book, r->root, &r->settings, &error);
+    if (!r->vfs)
+        return;
+    static const char *const paths[] = {"/m/x", "/m/up", "/dir/x", "/none", "/dir"};
+    for (size_t i = 0; i < COUNT_OF(paths); i++) {
+        struct vfs_node *node = get(r, paths[i]);
+        assert_true(!node || (node->kind == VFS_ABSENT) == (i == 3) || node->error == -ENOMEM);
+        vfs_node_release(node);
+    }
+    static const char *const dirs[] = {"/", "/m"};
+    for (size_t i = 0; i < COUNT_OF(dirs); i++) {
+        struct listing l = {.list = {.done = list_is_done, .max_entries = 100}};
+        if (!vfs_list(r->vfs, slice_str(dirs[i]), &l.list))
+            continue;
+        rig_until(r, &l.is_done);
+        assert_true(l.list.error == -ENOMEM || (l.list.error == 0 && l.list.count == 2));
+        vfs_list_fini(&l.list);
+    }
+}
+
+static void test_allocation_failures(void **state)
+{
+    struct rig *r = *state;
+    if (!is_allowed)
+        skip();
+    make_dir(r, "m");
+    mount_tmpfs(r, "m");
+    put(r, "m/x", "x");
+    make_link(r, "../dir", "m/up");
+    make_link(r, "m", "dir");
+    for (int forever = 0; forever < 2; forever++) {
+        bool was_reached = true;
+        for (uint64_t n = 1; was_reached; n++) {
+            uint64_t refused = r->book.refused;
+            r->book.fail_at = n;
+            r->book.fail_forever = forever;
+            try_everything(r);
+            r->book.fail_at = 0;
+            was_reached = r->book.refused != refused;
+            if (r->vfs)
+                rig_no_tree(r);
+            assert_true(n < 1000);
+        }
+    }
     assert_int_equal(umount(on_disk(r, "m")), 0);
 }
 
@@ -339,6 +418,21 @@ static void test_send_from_fuse(void **state)
     fuse_down(&f);
 }
 
+/* What cannot be read is an error of the disk, not kept for a moment. */
+static void test_unreadable(void **state)
+{
+    struct rig *r = *state;
+    struct fuse_rig f;
+    if (!hang_up(r, &f))
+        skip();
+    size_t before = stats(r).entries;
+    assert_int_equal(get_error(r, "/m/ioerror"), -EIO);
+    assert_int_equal(stats(r).entries, before);
+    vfs_stop(r->vfs);
+    rig_idle(r);
+    fuse_down(&f);
+}
+
 /* A read and a close that hang: others do not notice, and in the end nothing is left. */
 static void test_read_and_close_hang(void **state)
 {
@@ -385,6 +479,9 @@ int main(void)
         RIG_TEST(test_hang),
         RIG_TEST(test_send_from_fuse),
         RIG_TEST(test_read_and_close_hang),
+        RIG_TEST(test_three_mounts),
+        RIG_TEST(test_allocation_failures),
+        RIG_TEST(test_unreadable),
     };
     is_allowed = enter_namespace();
     return cmocka_run_group_tests(tests, NULL, NULL);
