@@ -141,10 +141,7 @@ static void open_listener(struct floor *f)
     if (f->listener < 0)
         die("socket");
     setsockopt(f->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    /* Inherited by accept. Not with sendfile: TCP_NODELAY, MSG_MORE and sendfile together cost 2.5 times as
-     * much for 100 KB, because the piece that does not fit the first segment then goes out by itself. */
-    if (!f->opt.file)
-        setsockopt(f->listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(f->listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* inherited by accept */
     if (f->opt.defer)
         setsockopt(f->listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
     if (bind(f->listener, (struct sockaddr *)&address, sizeof address) < 0)
@@ -152,6 +149,12 @@ static void open_listener(struct floor *f)
     if (listen(f->listener, 4096) < 0)
         die("listen");
     watch(f, f->listener, EPOLL_CTL_ADD, EPOLLIN);
+}
+
+/* Around head and file: full segments only. Measured against MSG_MORE on the head: 18 % less for 1 GB. */
+static void cork(int fd, int on)
+{
+    setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on);
 }
 
 /* One system call towards an empty left[fd]; false when the connection is broken. */
@@ -166,6 +169,8 @@ static bool send_some(struct floor *f, int fd)
     }
     if (n >= 0)
         f->left[fd] -= (uint64_t)n;
+    if (f->opt.file && !f->left[fd])
+        cork(fd, 0);
     return n >= 0 || errno == EAGAIN;
 }
 
@@ -193,7 +198,8 @@ static size_t count_requests(const char *input, size_t n)
 static bool answer(struct floor *f, int fd, size_t n)
 {
     if (f->opt.file) {
-        if (send(fd, f->answers, f->answer_bytes, MSG_MORE | MSG_NOSIGNAL) < 0)
+        cork(fd, 1);
+        if (send(fd, f->answers, f->answer_bytes, MSG_NOSIGNAL) < 0)
             return false;
         f->left[fd] = f->file_bytes;
     } else {

@@ -107,7 +107,7 @@ int listener_open(struct listener *l, struct loop *loop, const struct addr *addr
                   const struct listener_settings *settings)
 {
     static const struct loop_fd_ops ops = {.on_accept = on_accept};
-    *l = (struct listener){.on_accept = l->on_accept, .loop = loop, .addr = *addr};
+    *l = (struct listener){.on_accept = l->on_accept, .loop = loop, .addr = *addr, .lfd.fd = -1};
     timeout_init(&l->retry, on_retry);
     int fd = open_socket(addr, settings);
     if (fd < 0 && addr->is_any && (fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL)) {

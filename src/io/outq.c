@@ -173,6 +173,8 @@ bool outq_push_file(struct outq *q, struct io *io, int file, uint64_t offset, si
                     struct shared *owner)
 {
     BUG_ON(q->has_producer || count == 0 || count >= 1 << 30);
+    outq_sent(q, io,
+              0); /* drops a reservation that came to nothing: the file may become the head */
     struct outq_piece *piece = new_piece(io, PIECE_FILE);
     if (!piece)
         return false;

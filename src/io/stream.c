@@ -188,6 +188,7 @@ void stream_set_deadline(struct stream *s, int64_t ms)
 static void bury(struct loop_deferred *d)
 {
     struct stream *s = CONTAINER_OF(d, struct stream, turn_end);
+    outq_clear(&s->out, io_of(s)); /* what was pushed after the abort */
     s->cls->ops->on_closed(s, s->error);
 }
 
@@ -254,17 +255,23 @@ bool stream_is_full(struct stream *s)
     return full;
 }
 
-/* Asks the producer until the low mark is reached. False: the stream is gone. */
+/* Asks the producer until the low mark is reached. One that has nothing yet, but does not wait, is
+ * asked again in the next turn. False: the stream is gone (more() may have aborted it). */
 static bool pull(struct stream *s)
 {
     while (s->out.has_producer && s->out.bytes < s->cls->low_bytes) {
+        uint32_t before = s->out.bytes;
         enum producer_result result = outq_pull(&s->out, io_of(s));
-        if (result == PRODUCER_FAILED) {
+        if (result == PRODUCER_FAILED)
             stream_abort(s, -EIO);
+        if (s->state == CLOSED)
             return false;
-        }
         if (result == PRODUCER_WAIT)
             return true;
+        if (result == PRODUCER_MORE && s->out.bytes == before) {
+            stream_touch(s);
+            return true;
+        }
     }
     return true;
 }
@@ -367,10 +374,8 @@ static void drop_lingering(struct stream *s, slice in, int end)
         stream_abort(s, 0);
 }
 
-static void on_recv(struct loop_fd *lfd, slice in, int end)
+static void take_input(struct stream *s, slice in, int end)
 {
-    struct stream *s = of_lfd(lfd);
-    s->bytes_in += in.n;
     if (s->state == LINGERING) {
         drop_lingering(s, in, end);
     } else if (end < 0) {
@@ -383,6 +388,20 @@ static void on_recv(struct loop_fd *lfd, slice in, int end)
         if (!in.n)
             s->flags |= AT_EOF;
         s->cls->ops->on_input(s);
+    }
+}
+
+/* What the owner says to these bytes goes out now, not after all other streams have had theirs: the
+ * blocks that hold it are still in the processor's cache, and the next stream gets the same ones
+ * (measured: pipelined requests cost a third). */
+static void on_recv(struct loop_fd *lfd, slice in, int end)
+{
+    struct stream *s = of_lfd(lfd);
+    s->bytes_in += in.n;
+    take_input(s, in, end);
+    if (s->state <= CLOSING && list_is_linked(&s->turn_end.link)) {
+        loop_defer_cancel(&s->turn_end);
+        flush(&s->turn_end);
     }
 }
 
@@ -411,6 +430,7 @@ int stream_open(struct stream *s, const struct stream_class *cls, int fd)
     loop_deferred_init(&s->turn_end, flush);
     int error = loop_open(cls->io->loop, &s->lfd, fd, &ops);
     if (error < 0) {
+        s->state = CLOSED;
         close(fd);
         return error;
     }

@@ -113,7 +113,10 @@ int loop_open(struct loop *loop, struct loop_fd *lfd, int fd, const struct loop_
 {
     *lfd = (struct loop_fd){.ops = ops, .fd = fd};
     list_init(&lfd->ready);
-    return loop->ops->open(loop->backend, lfd);
+    int error = loop->ops->open(loop->backend, lfd);
+    if (error < 0)
+        lfd->fd = -1; /* the number is still the caller's, and soon perhaps another's */
+    return error;
 }
 
 void loop_close(struct loop *loop, struct loop_fd *lfd)
@@ -217,7 +220,7 @@ static int64_t wait_until(const struct loop *loop, int64_t deadline_ms)
 
 static void count_turn(struct loop *loop, size_t events)
 {
-    int64_t took = loop->ops->now_ns(loop->backend) / NS_PER_MS - loop->now_ms;
+    int64_t took = loop->ops->about_now_ns(loop->backend) / NS_PER_MS - loop->now_ms;
     loop->stats.turns++;
     loop->stats.events += events;
     loop->stats.slowest_ms = MAX(loop->stats.slowest_ms, took);

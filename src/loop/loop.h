@@ -99,7 +99,7 @@ void loop_accept_stop(struct loop *loop, struct loop_fd *lfd);
 int64_t loop_now_ms(const struct loop *loop); /* monotonic */
 int64_t loop_unix_s(
     const struct loop *loop); /* seconds since 1970, updated when loop_now_ms passes a second */
-int64_t loop_unix_ms(const struct loop *loop);  /* the same to the millisecond: for logs */
+int64_t loop_unix_ms(const struct loop *loop); /* the same to the millisecond: for logs */
 struct timeout_wheel *loop_wheel(struct loop *loop);
 
 /* ---- Later in this turn. ---- */

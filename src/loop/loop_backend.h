@@ -19,8 +19,10 @@ struct loop_backend_ops {
     const char *name;
     void (*free)(struct loop_backend *b);
 
-    /* Monotonic nanoseconds, and milliseconds since 1970. */
+    /* Monotonic nanoseconds; the same as cheaply as can be, some milliseconds behind perhaps; and
+     * milliseconds since 1970. */
     int64_t (*now_ns)(struct loop_backend *b);
+    int64_t (*about_now_ns)(struct loop_backend *b);
     int64_t (*unix_ms)(struct loop_backend *b);
 
     /* Waits until something happened or [deadline_ns], then tells all owners, within a budget per

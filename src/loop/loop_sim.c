@@ -514,7 +514,8 @@ static int64_t next_event(struct loop_sim *sim)
 
 static void pass_time(struct loop_sim *sim, int64_t deadline_ns)
 {
-    int64_t until = MIN(next_event(sim), deadline_ns);
+    int64_t until = next_event(sim);
+    until = MIN(until, deadline_ns);
     if (atomic_exchange(&sim->is_woken, false) || until <= sim->now_ns)
         return;
     if (sim->is_frozen) {
@@ -565,6 +566,7 @@ static const struct loop_backend_ops sim_ops = {
     .name = "sim",
     .free = sim_free,
     .now_ns = sim_now_ns,
+    .about_now_ns = sim_now_ns,
     .unix_ms = sim_unix_ms,
     .wait = sim_wait,
     .open = sim_open,

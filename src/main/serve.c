@@ -44,12 +44,12 @@ struct app {
 /* One sentence on standard error; returns false, for "return complain(...)". */
 PRINTF(1, 2) static bool complain(const char *format, ...)
 {
+    char text[1024];
     va_list args;
     va_start(args, format);
-    (void)fputs("medusa: ", stderr);
-    (void)vfprintf(stderr, format, args);
-    (void)fputc('\n', stderr);
+    (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    (void)fprintf(stderr, "medusa: %s\n", text);
     return false;
 }
 
@@ -346,6 +346,7 @@ int serve(const struct options *o)
 {
     struct app app = {.o = o};
     struct app *a = &app;
+    (void)setvbuf(stderr, NULL, _IOLBF, BUFSIZ); /* one sentence, one write: others may write to the same place */
     if (!begin(a))
         return 1; /* the process ends: what was opened ends with it */
     timeout_init(&a->drain_timeout, on_drain_timeout);

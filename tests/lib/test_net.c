@@ -370,6 +370,11 @@ size_t peer_unsent(const struct test_peer *p)
     return p->sim ? sim_peer_unread(p->sim) : p->out_n;
 }
 
+struct sim_peer *peer_sim(struct test_peer *p)
+{
+    return p->sim;
+}
+
 bool peer_has_ended(void *peer)
 {
     return peer_is_eof(peer) || peer_is_reset(peer);

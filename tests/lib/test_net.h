@@ -70,6 +70,9 @@ bool peer_is_reset(const struct test_peer *p);
 size_t peer_unsent(const struct test_peer *p); /* what peer_send could not get rid of yet */
 void peer_free(struct test_peer **p);          /* closes */
 
+/* For what only the simulator can do. */
+struct sim_peer *peer_sim(struct test_peer *p);
+
 /* Conditions for net_until. */
 bool peer_has_ended(void *peer); /* eof or reset */
 

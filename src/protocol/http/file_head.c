@@ -65,8 +65,8 @@ static void put_lines(struct file_head *head, struct fmt *f, const struct vfs_no
     head->all = fmt_done(f);
 }
 
-static COLD struct file_head *make_head(struct vfs_node *node, struct mem_owner *owner,
-                                        enum http_coding coding, slice type, bool varies)
+struct file_head *file_head_make(struct vfs_node *node, struct mem_owner *owner,
+                                 enum http_coding coding, slice type, bool varies)
 {
     size_t room = 256 + type.n;
     struct file_head *head = mem_alloc(owner, sizeof *head + room);
@@ -83,12 +83,11 @@ static COLD struct file_head *make_head(struct vfs_node *node, struct mem_owner 
     return head;
 }
 
-struct file_head *file_head_of(struct vfs_node *node, struct mem_owner *owner,
-                               enum http_coding coding, slice type, bool varies)
+struct file_head *file_head_find(struct vfs_node *node, enum http_coding coding)
 {
     struct file_head *head =
         node->prepared ? CONTAINER_OF(node->prepared, struct file_head, shared) : NULL;
     while (head && head->coding != coding)
         head = head->next;
-    return LIKELY(head != NULL) ? head : make_head(node, owner, coding, type, varies);
+    return head;
 }

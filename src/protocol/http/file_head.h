@@ -21,9 +21,13 @@ struct file_head {
     enum http_coding coding;
 };
 
-/* The head of [node], sent as [coding] of a file whose media type is [type]. It stays with the
- * node; NULL without memory. [varies]: another request for the same name may get another coding. */
-MUST_USE struct file_head *file_head_of(struct vfs_node *node, struct mem_owner *owner,
-                                        enum http_coding coding, slice type, bool varies);
+/* The head that [node] has already for this coding, or NULL. */
+struct file_head *file_head_find(struct vfs_node *node, enum http_coding coding);
+
+/* Makes the head of [node], sent as [coding] of a file whose media type is [type]; it stays with
+ * the node. [varies]: another request for the same name may get another coding. NULL without
+ * memory. */
+MUST_USE struct file_head *file_head_make(struct vfs_node *node, struct mem_owner *owner,
+                                          enum http_coding coding, slice type, bool varies);
 
 #endif

@@ -145,12 +145,18 @@ static bool answer_conditions(struct task *t, struct vfs_node *node, const struc
     return false;
 }
 
+static COLD struct file_head *make_head(struct task *t, struct vfs_node *node)
+{
+    bool varies = t->plain || node->siblings;
+    return file_head_make(node, &t->hf->owner, t->coding, mime_of(t->hf->mime, t->path), varies);
+}
+
 /* [node] is sent (and released); t->plain, when set, is the file that it is a coding of. */
 static void send_node(struct task *t, struct vfs_node *node)
 {
-    slice type = mime_of(t->hf->mime, t->path);
-    bool varies = t->plain || node->siblings;
-    struct file_head *head = file_head_of(node, &t->hf->owner, t->coding, type, varies);
+    struct file_head *head = file_head_find(node, t->coding);
+    if (UNLIKELY(!head))
+        head = make_head(t, node);
     vfs_node_release(t->plain);
     t->plain = NULL;
     if (!head)

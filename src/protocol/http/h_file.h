@@ -27,8 +27,8 @@ struct h_file {
     struct work_lane *lane; /* where large listings are rendered */
 };
 
-/* False without memory. [mime] outlives the handler; the handler outlives [vfs], whose nodes hold what it prepared, and is finished after
- * it. */
+/* False without memory. [mime] outlives the handler; the handler outlives [vfs], whose nodes hold
+ * what it prepared, and is finished after it. */
 MUST_USE bool h_file_init(struct h_file *hf, struct loop *loop, struct mem_book *book,
                           struct vfs *vfs, const struct mime_table *mime,
                           const struct h_file_settings *settings);
