@@ -257,7 +257,8 @@ class Running:
 def known_servers(medusa, medusa_arguments):
     from_memory = {"keepalive", "pipeline", "newconn", "idle", "idle-busy"}  # haproxy holds no large file
     return [
-        Server("medusa", medusa, ["serve", "{site}", "--listen", "127.0.0.1:{port}", *medusa_arguments],
+        Server("medusa", medusa, ["serve", "{site}", "--listen", "127.0.0.1:{port}",
+                                 "--max-connections", "{connections}", *medusa_arguments],
                version=("version",)),
         Server("nginx", "nginx", ["-c", "{config}", "-e", "{dir}/nginx.log"], NGINX),
         Server("lighttpd", "lighttpd", ["-D", "-f", "{config}"], LIGHTTPD),

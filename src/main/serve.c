@@ -122,19 +122,18 @@ static bool open_tree(struct app *a)
     return true;
 }
 
-/* Raises the limit of open files to what is allowed, and keeps the clients below it. */
+/* Raises the limit of open files to what is allowed, and keeps the clients below it; [wanted] 0 = as many as there may be. */
 static uint64_t fit_connections(uint64_t wanted)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return wanted;
-    limit.rlim_cur = limit.rlim_max;
-    (void)!setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur == RLIM_INFINITY)
-        return wanted;
-    uint64_t fit = limit.rlim_cur > 2 * FILES_KEPT_FREE ? limit.rlim_cur - FILES_KEPT_FREE
-                                                        : limit.rlim_cur / 2;
-    return MIN(wanted, fit);
+    uint64_t most = 1000000;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)!setrlimit(RLIMIT_NOFILE, &limit);
+        uint64_t files = MIN((uint64_t)limit.rlim_cur, 2 * most);
+        most = files > 2 * FILES_KEPT_FREE ? files - FILES_KEPT_FREE : files / 2;
+    }
+    return wanted ? MIN(wanted, most) : most;
 }
 
 static struct http_settings settings_of(const struct options *o)

@@ -165,7 +165,7 @@ def test_user_with_root(serve):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="there is nothing to warn of")
 def test_warns_of_root(serve):
-    assert "serving as root" in serve({}).err.text
+    serve({}).err.wait("serving as root")
 
 
 def test_serves_the_current_directory(tmp_path):
