@@ -6,10 +6,11 @@
  *     SIGUSR2   go on: what waited is answered, late
  *     SIGTERM, SIGINT   unmount and end
  *
- * To hang it simply stops reading from the kernel: so requests wait in the kernel's queue, where their
- * processes can still be killed, and when hangfs ends by whatever way, even kill -9, the kernel fails what
- * waits (ENOTCONN, ECONNABORTED): no process stays stuck. Nothing is cached by the kernel (lifetimes of
- * zero, direct I/O), so that every access really comes here; --cache SECONDS changes that.
+ * To hang it simply stops reading from the kernel: so requests wait in the kernel's queue, where
+ * their processes can still be killed, and when hangfs ends by whatever way, even kill -9, the
+ * kernel fails what waits (ENOTCONN, ECONNABORTED): no process stays stuck. Nothing is cached by
+ * the kernel (lifetimes of zero, direct I/O), so that every access really comes here; --cache
+ * SECONDS changes that.
  *
  * One thread, no locks. Compile: cc hangfs.c -o hangfs $(pkg-config --cflags --libs fuse3) */
 #define FUSE_USE_VERSION 31
@@ -85,7 +86,8 @@ static int fs_open(const char *path, struct fuse_file_info *info)
     return 0;
 }
 
-static int fs_read(const char *path, char *to, size_t room, off_t offset, struct fuse_file_info *info)
+static int fs_read(const char *path, char *to, size_t room, off_t offset,
+                   struct fuse_file_info *info)
 {
     (void)path;
     ssize_t n = pread((int)info->fh, to, room, offset);
@@ -174,13 +176,16 @@ static int open_signals(void)
 
 static int run(struct hangfs *fs, const char *mountpoint)
 {
-    char *arguments[] = {"hangfs", "-o", "ro,fsname=hangfs,default_permissions", "-o", "allow_other", NULL};
-    bool root = geteuid() == 0; /* only root may let other users in without a setting in /etc/fuse.conf */
+    char *arguments[] = {"hangfs", "-o",          "ro,fsname=hangfs,default_permissions",
+                         "-o",     "allow_other", NULL};
+    bool root =
+        geteuid() == 0; /* only root may let other users in without a setting in /etc/fuse.conf */
     struct fuse_args args = FUSE_ARGS_INIT(root ? 5 : 3, arguments);
     int signals = open_signals();
     struct fuse *fuse = fuse_new(&args, &operations, sizeof operations, fs);
     if (signals < 0 || !fuse || fuse_mount(fuse, mountpoint) != 0) {
-        fprintf(stderr, "hangfs: cannot mount on %s (is /dev/fuse there, and fusermount3 installed?)\n",
+        fprintf(stderr,
+                "hangfs: cannot mount on %s (is /dev/fuse there, and fusermount3 installed?)\n",
                 mountpoint);
         return 1;
     }
