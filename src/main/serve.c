@@ -315,6 +315,7 @@ static bool wind_down(struct app *a)
     pressure_stop(&a->pressure);
     timeout_clear(&a->drain_timeout);
     server_abort_all(&a->http.server);
+    vfs_stop(a->vfs);
     int64_t until = loop_now_ms(a->loop) + STATS_IDLE_MS;
     do
         loop_turn(a->loop, MIN(until, loop_now_ms(a->loop) + 10));

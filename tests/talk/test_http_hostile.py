@@ -189,6 +189,8 @@ SUITE = ROOT.parent / "shared" / "suites" / "http11probe.jsonl"
 # Left out: what needs an echo. Files answer POST with 405 and do not wait for its body: cases that take nothing but 2xx
 # as the right answer to POST, ...
 WANT_2XX = {
+    "COMP-POST-CL-UNDERSEND",  # incomplete: the 405 comes before the missing rest, as it may
+    "COMP-CHUNKED-NO-FINAL",  # the same
     "COMP-CHUNKED-EMPTY",
     "COMP-DUPLICATE-CT",
     "COMP-POST-CL-ZERO",
