@@ -16,11 +16,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define FILES_KEPT_FREE 200 /* descriptors that clients cannot take: for files, logs, the console \
-                             */
+#define FILES_KEPT_FREE                                                       \
+    200 /* descriptors that clients cannot take: for files, logs, the console \
+         */
+#define MEMORY_LEAST  (8 * MIB)
 #define STATS_IDLE_MS 1000
 
 struct app {
@@ -122,7 +125,8 @@ static bool open_tree(struct app *a)
     return true;
 }
 
-/* Raises the limit of open files to what is allowed, and keeps the clients below it; [wanted] 0 = as many as there may be. */
+/* Raises the limit of open files to what is allowed, and keeps the clients below it; [wanted] 0 =
+ * as many as there may be. */
 static uint64_t fit_connections(uint64_t wanted)
 {
     struct rlimit limit;
@@ -213,7 +217,7 @@ static bool listen_all(struct app *a)
 
 static bool give_up_root(const struct options *o)
 {
-    if (!o->user) {
+    if (!o->user || (geteuid() == 0 && slice_is(slice_str(o->user), SLICE("root")))) {
         if (geteuid() == 0)
             (void)complain("warning: serving as root. Use --user NAME (www-data, nobody) to give "
                            "that up once the ports are open");
@@ -295,6 +299,11 @@ static bool take_signals(struct app *a)
 static bool begin(struct app *a)
 {
     int error;
+    if (a->o->memory && a->o->memory < MEMORY_LEAST)
+        return complain("--memory: at least 8M are needed, of which the logs take 2M and the table "
+                        "of media types half of one");
+    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0,
+                0); /* before there are threads: each would have to say it */
     mem_book_init(&a->book, (size_t)a->o->memory);
     mem_owner_init(&a->owner, &a->book, "main");
     a->loop = loop_new(&a->book, &a->log, &error);
@@ -346,7 +355,8 @@ int serve(const struct options *o)
 {
     struct app app = {.o = o};
     struct app *a = &app;
-    (void)setvbuf(stderr, NULL, _IOLBF, BUFSIZ); /* one sentence, one write: others may write to the same place */
+    (void)setvbuf(stderr, NULL, _IOLBF,
+                  BUFSIZ); /* one sentence, one write: others may write to the same place */
     if (!begin(a))
         _exit(1); /* what was opened ends with the process */
     timeout_init(&a->drain_timeout, on_drain_timeout);
