@@ -47,7 +47,7 @@ def do_what_clients_do(wire, i):
 @pytest.mark.xdist_group("crowd")
 def test_crowd_comes_and_goes(serve):
     count = crowd_size()
-    server = serve(SITE, "--max-connections", str(count + 100), "--header-timeout", "10m", "--keepalive", "10m")
+    server = serve(SITE, "--max-connections", str(count + 100), "--header-timeout", "30s", "--keepalive", "10m")
     warm(server)
     until(lambda: server.status()["open"] == 0, "quiet", every=0.1)
     descriptors = server.descriptors()
@@ -55,8 +55,7 @@ def test_crowd_comes_and_goes(serve):
         wires = [server.connect() for _ in range(count)]
         for i, wire in enumerate(wires):
             do_what_clients_do(wire, i + wave)
-        # TCP_DEFER_ACCEPT: who says nothing is accepted after a second. If such a client vanishes before that, the
-        # kernel may lose its farewell; only a deadline ends that connection. So all must have been accepted.
+        # TCP_DEFER_ACCEPT: who says nothing is accepted after a second
         until(lambda: server.status()["open"] == count, "all of them", every=0.2)
         for i, wire in enumerate(wires):
             if (i + wave) % 5 == 1:
@@ -65,7 +64,9 @@ def test_crowd_comes_and_goes(serve):
         for i, wire in enumerate(wires):
             wire.reset() if i % 3 == 0 else wire.close()
         server.wires.clear()
-        until(lambda: has_calmed(server, descriptors), "the end of all", every=0.2)
+        # Rarely such a crowd leaves a ghost: the kernel takes a last ACK for the third of a handshake (SYN cookies), and
+        # hands out a connection that has no client. No server can see that; the time for a head ends it.
+        until(lambda: has_calmed(server, descriptors), "the end of all", seconds=60, every=0.2)
         if wave == 0:
             before = server.status()["bytes"]
     until(lambda: server.descriptors() == descriptors, "the same descriptors", every=0.2)
@@ -76,7 +77,7 @@ def test_crowd_comes_and_goes(serve):
 @pytest.mark.xdist_group("crowd")
 def test_accounted_bytes_go_back(serve):
     """Where it began: but for one spare slab in each of the pools."""
-    server = serve(SITE, "--header-timeout", "10m")
+    server = serve(SITE, "--header-timeout", "20s")
     warm(server)
     until(lambda: server.status()["open"] == 0, "quiet", every=0.1)
     before = server.status()["bytes"]
