@@ -16,27 +16,22 @@
 #define START_NS        (1000 * NS_PER_S)
 #define START_UNIX_S    ((int64_t)1700000000)
 
-static struct loop_sim *self_of(struct loop_backend *b)
-{
-    return CONTAINER_OF(b, struct loop_sim, backend);
-}
-
 /* The end behind [lfd], or NULL when it is closed. */
 static struct sim_end *end_of(struct loop_backend *b, const struct loop_fd *lfd)
 {
-    struct sim_end *e = sim_end_of_fd(self_of(b), lfd->fd);
+    struct sim_end *e = sim_end_of_fd(sim_of(b), lfd->fd);
     BUG_ON(e && e->lfd != lfd); /* the descriptor is somebody else's by now */
     return e;
 }
 
 static int64_t sim_now_ns(struct loop_backend *b)
 {
-    return self_of(b)->now_ns;
+    return sim_of(b)->now_ns;
 }
 
 static int64_t sim_unix_ms(struct loop_backend *b)
 {
-    return START_UNIX_S * (NS_PER_S / NS_PER_MS) + (self_of(b)->now_ns - START_NS) / NS_PER_MS;
+    return START_UNIX_S * (NS_PER_S / NS_PER_MS) + (sim_of(b)->now_ns - START_NS) / NS_PER_MS;
 }
 
 /* ---- Opening, wishes, closing. ---- */
@@ -62,7 +57,7 @@ static int open_signals(struct loop_sim *sim, struct loop_fd *lfd)
 
 static int sim_open(struct loop_backend *b, struct loop_fd *lfd)
 {
-    struct loop_sim *sim = self_of(b);
+    struct loop_sim *sim = sim_of(b);
     sim_watch_loose(sim);
     struct sim_end *e = sim_end_of_fd(sim, lfd->fd);
     if (!e)
@@ -79,7 +74,7 @@ static int sim_open(struct loop_backend *b, struct loop_fd *lfd)
 
 static void sim_close(struct loop_backend *b, struct loop_fd *lfd)
 {
-    struct sim_end *e = sim_end_of_fd(self_of(b), lfd->fd);
+    struct sim_end *e = sim_end_of_fd(sim_of(b), lfd->fd);
     if (e && e->lfd == lfd)
         sim_end_close(e);
     else
@@ -135,7 +130,7 @@ static size_t sim_unsent(struct loop_backend *b, struct loop_fd *lfd)
 
 static void sim_wake(struct loop_backend *b)
 {
-    atomic_store(&self_of(b)->is_woken, true);
+    atomic_store(&sim_of(b)->is_woken, true);
 }
 
 /* ---- Sending. ---- */
@@ -530,7 +525,7 @@ static void pass_time(struct loop_sim *sim, int64_t deadline_ns)
 
 static size_t sim_wait(struct loop_backend *b, int64_t deadline_ns)
 {
-    struct loop_sim *sim = self_of(b);
+    struct loop_sim *sim = sim_of(b);
     sim_sweep(sim);
     sim_watch_loose(sim);
     if (!sim->is_frozen)
@@ -551,7 +546,7 @@ static size_t sim_wait(struct loop_backend *b, int64_t deadline_ns)
 
 static void sim_free(struct loop_backend *b)
 {
-    struct loop_sim *sim = self_of(b);
+    struct loop_sim *sim = sim_of(b);
     LIST_EACH_SAFE (n, &sim->ends)
         sim_end_close(CONTAINER_OF(n, struct sim_end, link));
     LIST_EACH_SAFE (n, &sim->ends)

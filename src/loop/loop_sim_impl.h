@@ -119,6 +119,11 @@ struct loop_sim {
     uint64_t calls[SIM_ANY + 1];
 };
 
+static inline struct loop_sim *sim_of(struct loop_backend *b)
+{
+    return CONTAINER_OF(b, struct loop_sim, backend);
+}
+
 /* ---- loop_sim_wire.c: bytes, ends, descriptors. ---- */
 
 /* Memory of the virtual kernel: zeroed, never NULL. */

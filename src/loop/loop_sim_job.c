@@ -107,7 +107,7 @@ void loop_sim_hang(struct loop_sim *sim, const char *lane, bool hang)
 
 void sim_jobs_submit(struct loop_backend *b, struct work_job *job)
 {
-    struct loop_sim *sim = CONTAINER_OF(b, struct loop_sim, backend);
+    struct loop_sim *sim = sim_of(b);
     struct sim_job *j = sim_alloc(sizeof *j);
     j->job = job;
     j->due_ns = sim_later_ns(sim);

@@ -46,7 +46,7 @@ void net_free(struct test_net **net);
 
 /* One turn; waits a little if there is nothing to do. Peers send and read. */
 void net_turn(struct test_net *net);
-/* Turns until cond(arg); false after ten seconds without. */
+/* Turns until cond(arg); false after a minute without. */
 bool net_until(struct test_net *net, bool (*cond)(void *arg), void *arg);
 /* Turns until nothing happens any more (for what shall not happen). */
 void net_settle(struct test_net *net);

@@ -2,17 +2,19 @@
 
 import os
 import re
+import shutil
 import socket
 import subprocess
+import tempfile
 
 import pytest
 
 from medusa import BINARY, Server
 
 
-def run(*args, timeout=30, **more):
+def run(*args, timeout=30, program=BINARY, **more):
     return subprocess.run(
-        [BINARY, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout, **more
+        [program, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout, **more
     )
 
 
@@ -33,6 +35,15 @@ def as_nobody():
         os.setgroups([])
         os.setgid(65534)
         os.setuid(65534)
+
+
+@pytest.fixture
+def as_user():
+    """Arguments for run(): as an ordinary user, from a place where one may execute it (root's home is closed to others)."""
+    folder = tempfile.mkdtemp(prefix="medusa-user-")
+    os.chmod(folder, 0o755)
+    yield {"program": shutil.copy(BINARY, folder), "preexec_fn": as_nobody}
+    shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("args", [[], ["help"], ["--help"], ["-h"], ["serve", "--help"], ["serve", "x", "-h"]])
@@ -142,13 +153,13 @@ def low_ports_are_free():
 
 
 @pytest.mark.skipif(low_ports_are_free(), reason="anybody may listen on port 80 here")
-def test_port_80_without_root():
-    said = refused("serve", "/tmp", "--listen", "127.0.0.1:80", preexec_fn=as_nobody)
+def test_port_80_without_root(as_user):
+    said = refused("serve", "/tmp", "--listen", "127.0.0.1:80", **as_user)
     assert "needs root" in said and "sudo" in said and "--listen" in said
 
 
-def test_user_without_root():
-    said = refused("serve", "/tmp", "--listen", "127.0.0.1:0", "--user", "root", preexec_fn=as_nobody)
+def test_user_without_root(as_user):
+    said = refused("serve", "/tmp", "--listen", "127.0.0.1:0", "--user", "root", **as_user)
     assert "only root" in said and "--user root" in said
 
 

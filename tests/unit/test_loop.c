@@ -127,6 +127,12 @@ static void conn_send_pattern(struct conn *c, size_t n)
     conn_send(c);
 }
 
+/* More than the buffers between take. */
+static size_t too_much(const struct test_net *net)
+{
+    return net->sim ? 500 * KIB : 2 * MIB;
+}
+
 static bool has_ended(void *arg)
 {
     return ((struct conn *)arg)->ends > 0;
@@ -280,7 +286,7 @@ static void slow_peer_blocks(struct test_net *net)
 {
     struct conn c;
     struct test_peer *p = conn_peer(&c, net);
-    const size_t n = net->sim ? 100 * KIB : 16 * MIB;
+    const size_t n = too_much(net);
     peer_slow(p, true);
     conn_send_pattern(&c, n);
     net_settle(net);
@@ -289,9 +295,12 @@ static void slow_peer_blocks(struct test_net *net)
     assert_true(loop_unsent(net->loop, &c.lfd) > 0);
     size_t before = c.out_at;
     unsigned told = c.sents;
-    net_settle(net); /* still no room: nothing is told */
-    assert_int_equal(c.out_at, before);
-    assert_int_equal(c.sents, told);
+    net_settle(net); /* still no room: nothing is told (a kernel may find some more, late) */
+    assert_true(c.is_pending);
+    if (net->sim) {
+        assert_int_equal(c.out_at, before);
+        assert_int_equal(c.sents, told);
+    }
     peer_slow(p, false);
     assert_true(net_until(net, has_sent, &c));
     loop_shutdown(net->loop, &c.lfd);
@@ -330,7 +339,7 @@ static void reset_while_pending(struct test_net *net)
     struct conn c;
     struct test_peer *p = conn_peer(&c, net);
     peer_slow(p, true);
-    conn_send_pattern(&c, 16 * MIB);
+    conn_send_pattern(&c, too_much(net));
     net_settle(net);
     assert_true(c.is_pending);
     peer_reset(p);
@@ -474,7 +483,7 @@ static void closes_itself_on_room(struct test_net *net)
     struct conn c;
     struct test_peer *p = conn_peer(&c, net);
     peer_slow(p, true);
-    conn_send_pattern(&c, 16 * MIB);
+    conn_send_pattern(&c, too_much(net));
     loop_recv_start(net->loop, &c.lfd);
     net_settle(net);
     assert_true(c.is_pending);
@@ -565,7 +574,7 @@ static void busy_peer_starves_nobody(struct test_net *net)
     struct test_peer *p[2];
     for (int i = 0; i < 2; i++)
         p[i] = conn_peer(&c[i], net);
-    send_pattern(p[0], 16 * MIB, 0);
+    send_pattern(p[0], 2 * too_much(net), 0);
     loop_recv_start(net->loop, &c[0].lfd);
     for (int i = 0; i < 3; i++)
         net_turn(net);
@@ -573,7 +582,7 @@ static void busy_peer_starves_nobody(struct test_net *net)
     send_pattern(p[1], 1, 0);
     loop_recv_start(net->loop, &c[1].lfd);
     assert_true(net_until(net, both_have_input, c));
-    assert_true(c[0].got_n < 8 * MIB);
+    assert_true(c[0].got_n < too_much(net));
     for (int i = 0; i < 2; i++)
         conn_fini(&c[i]);
 }

@@ -58,7 +58,7 @@ static bool nothing_more(void *arg)
 
 static void echo_to_a_slow_reader(struct test_net *net)
 {
-    const size_t all = net->sim ? 200 * KIB : 16 * MIB;
+    const size_t all = net->sim ? 200 * KIB : 2 * MIB;
     struct rig *r = rig_open(net);
     r->input = r->room = echo;
     peer_slow(r->peer, true);

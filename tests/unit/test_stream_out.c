@@ -191,7 +191,9 @@ static void nobody_reads_nobody_produces(struct test_net *net)
     net_settle(net);
     int calls = m.calls;
     net_settle(net);
-    assert_int_equal(m.calls, calls);
+    if (net->sim) /* a kernel may find some more room, late */
+        assert_int_equal(m.calls, calls);
+    assert_true(m.left > 50 * MIB);
     assert_true(m.most_before < r->cls.low_bytes);
     assert_true(r->stream.out.bytes < r->cls.low_bytes + m.chunk);
     stream_abort(&r->stream, 0);
