@@ -11,11 +11,7 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
-<<<<<<< HEAD
-#define LIMIT_MS 60000
-=======
 #define LIMIT_MS 60000 /* far more than any machine needs: a test that hangs fails */
->>>>>>> sim
 
 struct test_peer {
     struct list_node link;
