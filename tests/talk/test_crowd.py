@@ -69,7 +69,6 @@ def test_crowd_comes_and_goes(serve):
         until(lambda: has_calmed(server, descriptors), "the end of all", seconds=60, every=0.2)
         if wave == 0:
             before = server.status()["bytes"]
-    until(lambda: server.descriptors() == descriptors, "the same descriptors", every=0.2)
     # a second crowd takes nothing that the first has not given back: at most a slab of each pool more
     assert server.status()["bytes"] <= before + 5 * 65536
 
