@@ -227,8 +227,8 @@ class Server:
 class Running:
     """A server that answers: its port and its processes."""
 
-    def __init__(self, name, process, port):
-        self.name, self.process, self.port = name, process, port
+    def __init__(self, name, process, port, max_connections):
+        self.name, self.process, self.port, self.max_connections = name, process, port, max_connections
         self.pids = descendants(process.pid)
 
     def cpu(self):
@@ -238,6 +238,16 @@ class Running:
     def memory(self):
         self.check()
         return memory(self.pids)
+
+    def sockets(self):
+        """How many sockets the server holds, listeners and all. A client does not see it when the server gives up
+        one to which bytes are still under way; here it shows."""
+        count = 0
+        for pid in self.pids:
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    count += os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:")
+        return count
 
     def check(self):
         if self.process.poll() is not None:
@@ -257,7 +267,8 @@ class Running:
 def known_servers(medusa, medusa_arguments):
     from_memory = {"keepalive", "pipeline", "newconn", "idle", "idle-busy"}  # haproxy holds no large file
     return [
-        Server("medusa", medusa, ["serve", "{site}", "--listen", "127.0.0.1:{port}", *medusa_arguments],
+        Server("medusa", medusa, ["serve", "{site}", "--listen", "127.0.0.1:{port}",
+                                 "--max-connections", "{connections}", *medusa_arguments],
                version=("version",)),
         Server("nginx", "nginx", ["-c", "{config}", "-e", "{dir}/nginx.log"], NGINX),
         Server("lighttpd", "lighttpd", ["-D", "-f", "{config}"], LIGHTTPD),
@@ -273,7 +284,7 @@ def floors(floor, site, scenario):
         "keepalive": {"floor": []}, "idle": {"floor": []}, "idle-busy": {"floor": []},
         "pipeline": {"floor": ["--pipeline"]},
         "newconn": {"floor": ["--close", "--defer", "--eager"], "floor-plain": ["--close"]},
-        "100k": {"floor": ["--body", str(SITE_FILES["100k.bin"])], "floor-file": ["--file", file]},
+        "100k": {"floor": ["--file", file], "floor-memory": ["--body", str(SITE_FILES["100k.bin"])]},
         "1g": {"floor": ["--file", file]},
     }
     return [Server(name, floor, ["--port", "{port}", *arguments], version=None)
@@ -336,7 +347,7 @@ class Workbench(contextlib.ExitStack):
         """Start a server and wait until it answers with the right bytes."""
         port = free_port()
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        connections = min(16000, limit - 200)
+        connections = min(16000, limit // 2 if server.name == "lighttpd" else limit - 200)  # it reserves two each
         names = {"dir": self.dir, "site": site or self.site, "port": port, "files": limit, "idle": IDLE_SECONDS,
                  "connections": connections, "user": ""}
         if os.geteuid() == 0:
@@ -350,7 +361,7 @@ class Workbench(contextlib.ExitStack):
         command = [server.path()] + [part.format(**names) for part in server.command]
         process = self.spawn(command, self.server_core, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.wait_answer(server, process, port, log, (site or self.site) + check, check)
-        return Running(server.name, process, port)
+        return Running(server.name, process, port, connections)
 
     @staticmethod
     def end(server):

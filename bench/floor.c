@@ -1,9 +1,9 @@
 /* floor: what the kernel alone costs.
  *
- * A single-thread epoll program that reads once and writes a fixed answer. It parses nothing, checks
- * nothing and keeps no state but "how many bytes are still to go": a real server cannot be cheaper than
- * this with the same system calls, so its distance from the floor is what its own code costs.
- * Used by bench/run only; never a server to be shown to a network. */
+ * A single-thread epoll program that reads once and writes a fixed answer. It parses nothing,
+ * checks nothing and keeps no state but "how many bytes are still to go": a real server cannot be
+ * cheaper than this with the same system calls, so its distance from the floor is what its own code
+ * costs. Used by bench/run only; never a server to be shown to a network. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -67,6 +67,37 @@ static uint64_t parse_number(const char *text, uint64_t max)
     return value;
 }
 
+static void set_option(struct options *opt, int letter)
+{
+    switch (letter) {
+    case 'p':
+        opt->port = (uint16_t)parse_number(optarg, 65535);
+        break;
+    case 'b':
+        opt->body_bytes = parse_number(optarg, 1 << 30);
+        break;
+    case 'f':
+        opt->file = optarg;
+        break;
+    case 'c':
+        opt->close = true;
+        break;
+    case 'd':
+        opt->defer = true;
+        break;
+    case 'e':
+        opt->eager = true;
+        break;
+    case 'k':
+        opt->pipeline = true;
+        break;
+    default:
+        fprintf(stderr, "usage: floor --port N [--body BYTES | --file FILE] [--close] [--defer]"
+                        " [--eager] [--pipeline]\n");
+        exit(2);
+    }
+}
+
 static void parse_options(struct options *opt, int argc, char **argv)
 {
     static const struct option names[] = {
@@ -76,21 +107,8 @@ static void parse_options(struct options *opt, int argc, char **argv)
         {"pipeline", no_argument, NULL, 'k'},   {NULL, 0, NULL, 0},
     };
     *opt = (struct options){.body_bytes = 1024};
-    for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
-        switch (c) {
-        case 'p': opt->port = (uint16_t)parse_number(optarg, 65535); break;
-        case 'b': opt->body_bytes = parse_number(optarg, 1 << 30); break;
-        case 'f': opt->file = optarg; break;
-        case 'c': opt->close = true; break;
-        case 'd': opt->defer = true; break;
-        case 'e': opt->eager = true; break;
-        case 'k': opt->pipeline = true; break;
-        default:
-            fprintf(stderr, "usage: floor --port N [--body BYTES | --file FILE] [--close] [--defer]"
-                            " [--eager] [--pipeline]\n");
-            exit(2);
-        }
-    }
+    for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;)
+        set_option(opt, c);
 }
 
 /* The headers that a file server sends, so that as many bytes pass as with the others. */
@@ -141,10 +159,7 @@ static void open_listener(struct floor *f)
     if (f->listener < 0)
         die("socket");
     setsockopt(f->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    /* Inherited by accept. Not with sendfile: TCP_NODELAY, MSG_MORE and sendfile together cost 2.5 times as
-     * much for 100 KB, because the piece that does not fit the first segment then goes out by itself. */
-    if (!f->opt.file)
-        setsockopt(f->listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(f->listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* inherited by accept */
     if (f->opt.defer)
         setsockopt(f->listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
     if (bind(f->listener, (struct sockaddr *)&address, sizeof address) < 0)
@@ -152,6 +167,13 @@ static void open_listener(struct floor *f)
     if (listen(f->listener, 4096) < 0)
         die("listen");
     watch(f, f->listener, EPOLL_CTL_ADD, EPOLLIN);
+}
+
+/* Around head and file: full segments only. Measured against MSG_MORE on the head: 18 % less for 1
+ * GB. */
+static void cork(int fd, int on)
+{
+    setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on);
 }
 
 /* One system call towards an empty left[fd]; false when the connection is broken. */
@@ -166,6 +188,8 @@ static bool send_some(struct floor *f, int fd)
     }
     if (n >= 0)
         f->left[fd] -= (uint64_t)n;
+    if (f->opt.file && !f->left[fd])
+        cork(fd, 0);
     return n >= 0 || errno == EAGAIN;
 }
 
@@ -193,7 +217,8 @@ static size_t count_requests(const char *input, size_t n)
 static bool answer(struct floor *f, int fd, size_t n)
 {
     if (f->opt.file) {
-        if (send(fd, f->answers, f->answer_bytes, MSG_MORE | MSG_NOSIGNAL) < 0)
+        cork(fd, 1);
+        if (send(fd, f->answers, f->answer_bytes, MSG_NOSIGNAL) < 0)
             return false;
         f->left[fd] = f->file_bytes;
     } else {

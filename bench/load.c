@@ -1,15 +1,18 @@
 /* load: a single-thread epoll load generator for HTTP/1.1, and a holder of slow and idle clients.
  *
- * Made to cost less than the server that it measures: requests are built once, a response head that is
- * byte for byte the one seen before is not parsed again, and large bodies are thrown away inside the
- * kernel (MSG_TRUNC). Every response is still checked: status 200, a Content-Length, exactly so many bytes.
+ * Made to cost less than the server that it measures: requests are built once, a response head that
+ * is byte for byte the one seen before is not parsed again, and large bodies are thrown away inside
+ * the kernel (MSG_TRUNC). Every response is still checked: status 200, a Content-Length, exactly so
+ * many bytes.
  *
- * New connections per request: the server closes first (the client asks for it with "Connection: close"
- * and waits for the end of the stream), then the client resets. So neither side keeps a TIME_WAIT entry,
- * and the 28,000 ports of one address never run out; all servers do the same work for it.
+ * New connections per request: the server closes first (the client asks for it with "Connection:
+ * close" and waits for the end of the stream), then the client resets. So neither side keeps a
+ * TIME_WAIT entry, and the 28,000 ports of one address never run out; all servers do the same work
+ * for it.
  *
- * Prints one line of JSON on stdout. With idle or slow clients it prints {"held": N} as soon as they are all
- * in place; with --hold it then keeps them until its stdin is closed. Used by bench/run and bench/hang. */
+ * Prints one line of JSON on stdout. With idle or slow clients it prints {"held": N} as soon as
+ * they are all in place; with --hold it then keeps them until its stdin is closed. Used by
+ * bench/run and bench/hang. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <getopt.h>
@@ -62,15 +65,15 @@ enum kind { BUSY, IDLE, SLOW_READER, SLOW_SENDER };
 struct conn {
     int fd;
     enum kind kind;
-    bool sent;         /* something went out, so the connection is up */
-    bool ending;       /* the server has announced that it will close */
-    bool lazy;         /* is woken only for WAKE_BYTES */
-    bool placed;       /* idle and slow ones: counted as held */
-    size_t in_flight;  /* requests sent whose response is not complete */
+    bool sent;        /* something went out, so the connection is up */
+    bool ending;      /* the server has announced that it will close */
+    bool lazy;        /* is woken only for WAKE_BYTES */
+    bool placed;      /* idle and slow ones: counted as held */
+    size_t in_flight; /* requests sent whose response is not complete */
     uint64_t body_left;
     uint64_t sent_at;
-    uint64_t steps;    /* slow ones: bytes read or sent so far */
-    char *part;        /* the beginning of a response head that came in pieces */
+    uint64_t steps; /* slow ones: bytes read or sent so far */
+    char *part;     /* the beginning of a response head that came in pieces */
     size_t part_bytes;
 };
 
@@ -95,7 +98,7 @@ struct load {
     struct text slow_request;
     struct conn *conns;
     size_t conn_count;
-    size_t opened;  /* idle and slow ones: how many were begun, how many are in place */
+    size_t opened; /* idle and slow ones: how many were begun, how many are in place */
     size_t placed;
     bool measuring;
     bool stopping;
@@ -143,7 +146,8 @@ static uint64_t clock_ns(void)
 static void usage(void)
 {
     fprintf(stderr,
-            "usage: load --port N [--path /x | --paths FILE] [--connections N] [--seconds S | --count N]\n"
+            "usage: load --port N [--path /x | --paths FILE] [--connections N] [--seconds S | "
+            "--count N]\n"
             "            [--depth K] [--close] [--idle N] [--slow-readers N] [--slow-senders N]\n"
             "            [--slow-path /x] [--hold]\n");
     exit(2);
@@ -160,36 +164,78 @@ static double parse_number(const char *text)
     return value;
 }
 
+static void set_held_option(struct options *opt, int letter, const char *value)
+{
+    switch (letter) {
+    case 'i':
+        opt->idle = (size_t)parse_number(value);
+        break;
+    case 'r':
+        opt->slow_readers = (size_t)parse_number(value);
+        break;
+    case 'w':
+        opt->slow_senders = (size_t)parse_number(value);
+        break;
+    case 'R':
+        opt->slow_path = value;
+        break;
+    case 'h':
+        opt->hold = true;
+        break;
+    default:
+        usage();
+    }
+}
+
 static void set_option(struct options *opt, int letter, const char *value)
 {
     switch (letter) {
-    case 'p': opt->port = (uint16_t)parse_number(value); break;
-    case 'c': opt->connections = (size_t)parse_number(value); break;
-    case 's': opt->seconds = parse_number(value); break;
-    case 'n': opt->count = (uint64_t)parse_number(value); break;
-    case 'k': opt->depth = (size_t)parse_number(value); break;
-    case 'x': opt->close = true; break;
-    case 'u': opt->path = value; break;
-    case 'U': opt->paths_file = value; break;
-    case 'i': opt->idle = (size_t)parse_number(value); break;
-    case 'r': opt->slow_readers = (size_t)parse_number(value); break;
-    case 'w': opt->slow_senders = (size_t)parse_number(value); break;
-    case 'R': opt->slow_path = value; break;
-    case 'h': opt->hold = true; break;
-    default: usage();
+    case 'p':
+        opt->port = (uint16_t)parse_number(value);
+        break;
+    case 'c':
+        opt->connections = (size_t)parse_number(value);
+        break;
+    case 's':
+        opt->seconds = parse_number(value);
+        break;
+    case 'n':
+        opt->count = (uint64_t)parse_number(value);
+        break;
+    case 'k':
+        opt->depth = (size_t)parse_number(value);
+        break;
+    case 'x':
+        opt->close = true;
+        break;
+    case 'u':
+        opt->path = value;
+        break;
+    case 'U':
+        opt->paths_file = value;
+        break;
+    default:
+        set_held_option(opt, letter, value);
     }
 }
 
 static void parse_options(struct options *opt, int argc, char **argv)
 {
     static const struct option names[] = {
-        {"port", required_argument, NULL, 'p'},         {"connections", required_argument, NULL, 'c'},
-        {"seconds", required_argument, NULL, 's'},      {"count", required_argument, NULL, 'n'},
-        {"depth", required_argument, NULL, 'k'},        {"close", no_argument, NULL, 'x'},
-        {"path", required_argument, NULL, 'u'},         {"paths", required_argument, NULL, 'U'},
-        {"idle", required_argument, NULL, 'i'},         {"slow-readers", required_argument, NULL, 'r'},
-        {"slow-senders", required_argument, NULL, 'w'}, {"slow-path", required_argument, NULL, 'R'},
-        {"hold", no_argument, NULL, 'h'},               {NULL, 0, NULL, 0},
+        {"port", required_argument, NULL, 'p'},
+        {"connections", required_argument, NULL, 'c'},
+        {"seconds", required_argument, NULL, 's'},
+        {"count", required_argument, NULL, 'n'},
+        {"depth", required_argument, NULL, 'k'},
+        {"close", no_argument, NULL, 'x'},
+        {"path", required_argument, NULL, 'u'},
+        {"paths", required_argument, NULL, 'U'},
+        {"idle", required_argument, NULL, 'i'},
+        {"slow-readers", required_argument, NULL, 'r'},
+        {"slow-senders", required_argument, NULL, 'w'},
+        {"slow-path", required_argument, NULL, 'R'},
+        {"hold", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     *opt = (struct options){.depth = 1, .path = "/", .slow_path = "/"};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;)
@@ -205,8 +251,8 @@ static void parse_options(struct options *opt, int argc, char **argv)
 static struct text make_request(const char *path, size_t path_bytes, bool close, size_t depth)
 {
     char one[4096];
-    int n = snprintf(one, sizeof one, "GET %.*s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\n", (int)path_bytes,
-                     path, close ? "Connection: close\r\n" : "");
+    int n = snprintf(one, sizeof one, "GET %.*s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\n",
+                     (int)path_bytes, path, close ? "Connection: close\r\n" : "");
     if (n < 0 || (size_t)n >= sizeof one) {
         fprintf(stderr, "load: the path is too long\n");
         exit(2);
@@ -311,7 +357,8 @@ static void close_conn(struct load *l, struct conn *c)
     c->sent = c->ending = c->lazy = false;
 }
 
-/* A failure is an error for each request it took along, at least one; too many in a row end the run. */
+/* A failure is an error for each request it took along, at least one; too many in a row end the
+ * run. */
 static void note_failure(struct load *l, const struct conn *c)
 {
     l->errors += c->in_flight ? c->in_flight : 1;
@@ -363,9 +410,9 @@ static bool send_request(struct load *l, struct conn *c)
     return true;
 }
 
-/* The request goes out when epoll says that the connection is up, as with any event-driven client. (Sent
- * at once after connect it would on loopback be there before the server can accept: then TCP_DEFER_ACCEPT
- * shows no gain, which it does for clients that are really away.) */
+/* The request goes out when epoll says that the connection is up, as with any event-driven client.
+ * (Sent at once after connect it would on loopback be there before the server can accept: then
+ * TCP_DEFER_ACCEPT shows no gain, which it does for clients that are really away.) */
 static void open_busy(struct load *l, struct conn *c)
 {
     while (may_issue(l)) {
@@ -403,7 +450,8 @@ static void parse_field(struct head *head, const char *line, size_t n, bool *has
     if (n >= sizeof length - 1 && strncasecmp(line, length, sizeof length - 1) == 0) {
         head->body_bytes = strtoull(line + sizeof length - 1, NULL, 10); /* ends at the CR */
         *has_length = true;
-    } else if (n >= sizeof connection - 1 && strncasecmp(line, connection, sizeof connection - 1) == 0) {
+    } else if (n >= sizeof connection - 1 &&
+               strncasecmp(line, connection, sizeof connection - 1) == 0) {
         head->ending = has_token(line, n, "close");
     }
 }
@@ -454,8 +502,10 @@ static size_t extend_part(struct conn *c, const char *bytes, size_t n)
     return take;
 }
 
-/* Read a head at the front of [bytes] into *out. Returns the bytes used, or -1 if it is too long. */
-static ssize_t read_head(struct load *l, struct conn *c, const char *bytes, size_t n, struct head *out)
+/* Read a head at the front of [bytes] into *out. Returns the bytes used, or -1 if it is too long.
+ */
+static ssize_t read_head(struct load *l, struct conn *c, const char *bytes, size_t n,
+                         struct head *out)
 {
     if (!c->part_bytes) {
         *out = take_head(l, bytes, n);
@@ -484,9 +534,9 @@ static void response_done(struct load *l, struct conn *c)
     note_latency(l, l->now - c->sent_at);
 }
 
-/* On loopback it is the server that pays for waking us, an interrupt to another core for every 64 KB: three
- * times what the sending itself costs. Over a network it would pay nothing. So of a long body let it come
- * together. */
+/* On loopback it is the server that pays for waking us, an interrupt to another core for every 64
+ * KB: three times what the sending itself costs. Over a network it would pay nothing. So of a long
+ * body let it come together. */
 static void tune_wakes(struct conn *c)
 {
     bool lazy = c->body_left >= 2 * WAKE_BYTES;
@@ -558,7 +608,8 @@ static ssize_t receive(struct load *l, struct conn *c)
     return n;
 }
 
-/* The end of the stream, or an error. In order if nothing was asked for, or the server said so before. */
+/* The end of the stream, or an error. In order if nothing was asked for, or the server said so
+ * before. */
 static void on_end(struct load *l, struct conn *c, bool clean)
 {
     if (c->kind == IDLE && c->placed) {
@@ -773,7 +824,8 @@ static void measure(struct load *l)
     l->issued = l->in_flight = 0;
     l->bytes = l->connects = 0;
     l->started_at = l->now = clock_ns();
-    l->deadline = l->opt.seconds > 0 ? l->now + (uint64_t)(l->opt.seconds * (double)SECOND_NS) : UINT64_MAX;
+    l->deadline =
+        l->opt.seconds > 0 ? l->now + (uint64_t)(l->opt.seconds * (double)SECOND_NS) : UINT64_MAX;
     for (size_t i = 0; i < l->opt.connections; i++)
         open_busy(l, &l->conns[i]);
     while (!is_finished(l) && !l->released) {
@@ -790,18 +842,20 @@ static void report(const struct load *l)
     double seconds = (double)(l->now - l->started_at) / (double)SECOND_NS;
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    printf("{\"requests\": %llu, \"seconds\": %.4f, \"rps\": %.1f, ", (unsigned long long)l->requests_done,
-           seconds, (double)l->requests_done / seconds);
+    printf("{\"requests\": %llu, \"seconds\": %.4f, \"rps\": %.1f, ",
+           (unsigned long long)l->requests_done, seconds, (double)l->requests_done / seconds);
     printf("\"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f, ", percentile_us(l, 0.5),
            percentile_us(l, 0.99), (double)l->latency_max / 1000.0);
-    printf("\"errors\": %llu, \"bad_status\": %llu, \"bytes\": %llu, ", (unsigned long long)l->errors,
-           (unsigned long long)l->bad_status, (unsigned long long)l->bytes);
+    printf("\"errors\": %llu, \"bad_status\": %llu, \"bytes\": %llu, ",
+           (unsigned long long)l->errors, (unsigned long long)l->bad_status,
+           (unsigned long long)l->bytes);
     printf("\"connects\": %llu, \"reconnects\": %llu, \"unanswered\": %zu, ",
            (unsigned long long)l->connects, (unsigned long long)l->reconnects, l->in_flight);
     printf("\"held\": %zu, \"idle_lost\": %llu, \"readers_ended\": %llu, \"senders_ended\": %llu, ",
            l->placed, (unsigned long long)l->idle_lost, (unsigned long long)l->readers_ended,
            (unsigned long long)l->senders_ended);
-    printf("\"first_end_s\": %.1f, \"last_end_s\": %.1f, \"cpu_seconds\": %.3f, \"last_error\": \"%s\"}\n",
+    printf("\"first_end_s\": %.1f, \"last_end_s\": %.1f, \"cpu_seconds\": %.3f, \"last_error\": "
+           "\"%s\"}\n",
            (double)l->slow_first_end / 1e9, (double)l->slow_last_end / 1e9,
            (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6,

@@ -3,16 +3,25 @@
 
 #include <stdarg.h>
 
+static bool is_plain(char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
 void log_escape(struct fmt *f, slice s)
 {
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
-            fmt_char(f, (char)c);
-            continue;
-        }
+    while (s.n) {
+        size_t plain = 0;
+        while (plain < s.n && is_plain(s.p[plain]))
+            plain++;
+        fmt_put(f, slice_head(s, plain));
+        s = slice_skip(s, plain);
+        if (!s.n)
+            return;
+        unsigned char c = (unsigned char)s.p[0];
         char hex[4] = {'\\', 'x', "0123456789abcdef"[c >> 4], "0123456789abcdef"[c & 15]};
         fmt_put(f, slice_of(hex, sizeof hex));
+        s = slice_skip(s, 1);
     }
 }
 

@@ -4,7 +4,8 @@
  * Input: on_input is told when there are unread bytes; the owner looks at them with stream_peek and
  * says with stream_consume what it has understood. A stream with nothing unread owns no input
  * buffer: the bytes stand in the loop's shared one. Output: the owner appends to the output queue;
- * at the end of the turn all of it goes out in one call. While more than the high mark is queued,
+ * when its input has been dealt with (or, for what is pushed at other times, at the
+ * end of the turn) all of it goes out in one call. While more than the high mark is queued,
  * the owner should stop producing (stream_is_full) and is told on_room when it is below the low
  * mark again.
  *

@@ -6,7 +6,7 @@
  * descriptor is ready": the same protocol code runs on epoll (loop_epoll.c), in the simulator
  * (loop_sim.c), and will on io_uring.
  *
- * One turn:  wait and tell | run queue | completed work | due timeouts | deferred calls | graves.
+ * One turn:  wait and tell | completed work | due timeouts | deferred calls | graves.
  * The clock is read once per turn. Nothing that was closed is freed in the middle of a turn:
  * loop_bury.
  *
@@ -46,7 +46,7 @@ struct loop_fd_ops {
                       socklen_t peer_bytes);
 };
 
-/* One descriptor, embedded in its owner (stream, listener). 40 bytes. */
+/* One descriptor, embedded in its owner (stream, listener). 32 bytes. */
 struct loop_fd {
     /* read-only */
     const struct loop_fd_ops *ops;

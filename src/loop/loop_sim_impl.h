@@ -24,7 +24,7 @@ void sim_wire_fini(struct sim_wire *w);
 
 static inline slice sim_wire_slice(const struct sim_wire *w)
 {
-    return slice_of(w->p + w->start, w->n);
+    return w->p ? slice_of(w->p + w->start, w->n) : slice_of("", 0);
 }
 
 /* A send that the loop was told LOOP_PENDING about. */

@@ -16,11 +16,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define FILES_KEPT_FREE 200 /* descriptors that clients cannot take: for files, logs, the console \
-                             */
+#define FILES_KEPT_FREE                                                       \
+    200 /* descriptors that clients cannot take: for files, logs, the console \
+         */
+#define MEMORY_LEAST  (8 * MIB)
 #define STATS_IDLE_MS 1000
 
 struct app {
@@ -44,12 +47,12 @@ struct app {
 /* One sentence on standard error; returns false, for "return complain(...)". */
 PRINTF(1, 2) static bool complain(const char *format, ...)
 {
+    char text[1024];
     va_list args;
     va_start(args, format);
-    (void)fputs("medusa: ", stderr);
-    (void)vfprintf(stderr, format, args);
-    (void)fputc('\n', stderr);
+    (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    (void)fprintf(stderr, "medusa: %s\n", text);
     return false;
 }
 
@@ -122,19 +125,19 @@ static bool open_tree(struct app *a)
     return true;
 }
 
-/* Raises the limit of open files to what is allowed, and keeps the clients below it. */
+/* Raises the limit of open files to what is allowed, and keeps the clients below it; [wanted] 0 =
+ * as many as there may be. */
 static uint64_t fit_connections(uint64_t wanted)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return wanted;
-    limit.rlim_cur = limit.rlim_max;
-    (void)!setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur == RLIM_INFINITY)
-        return wanted;
-    uint64_t fit = limit.rlim_cur > 2 * FILES_KEPT_FREE ? limit.rlim_cur - FILES_KEPT_FREE
-                                                        : limit.rlim_cur / 2;
-    return MIN(wanted, fit);
+    uint64_t most = 1000000;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)!setrlimit(RLIMIT_NOFILE, &limit);
+        uint64_t files = MIN((uint64_t)limit.rlim_cur, 2 * most);
+        most = files > 2 * FILES_KEPT_FREE ? files - FILES_KEPT_FREE : files / 2;
+    }
+    return wanted ? MIN(wanted, most) : most;
 }
 
 static struct http_settings settings_of(const struct options *o)
@@ -214,7 +217,7 @@ static bool listen_all(struct app *a)
 
 static bool give_up_root(const struct options *o)
 {
-    if (!o->user) {
+    if (!o->user || (geteuid() == 0 && slice_is(slice_str(o->user), SLICE("root")))) {
         if (geteuid() == 0)
             (void)complain("warning: serving as root. Use --user NAME (www-data, nobody) to give "
                            "that up once the ports are open");
@@ -296,6 +299,11 @@ static bool take_signals(struct app *a)
 static bool begin(struct app *a)
 {
     int error;
+    if (a->o->memory && a->o->memory < MEMORY_LEAST)
+        return complain("--memory: at least 8M are needed, of which the logs take 2M and the table "
+                        "of media types half of one");
+    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0,
+                0); /* before there are threads: each would have to say it */
     mem_book_init(&a->book, (size_t)a->o->memory);
     mem_owner_init(&a->owner, &a->book, "main");
     a->loop = loop_new(&a->book, &a->log, &error);
@@ -316,6 +324,7 @@ static bool wind_down(struct app *a)
     pressure_stop(&a->pressure);
     timeout_clear(&a->drain_timeout);
     server_abort_all(&a->http.server);
+    vfs_stop(a->vfs);
     int64_t until = loop_now_ms(a->loop) + STATS_IDLE_MS;
     do
         loop_turn(a->loop, MIN(until, loop_now_ms(a->loop) + 10));
@@ -346,8 +355,10 @@ int serve(const struct options *o)
 {
     struct app app = {.o = o};
     struct app *a = &app;
+    (void)setvbuf(stderr, NULL, _IOLBF,
+                  BUFSIZ); /* one sentence, one write: others may write to the same place */
     if (!begin(a))
-        return 1; /* the process ends: what was opened ends with it */
+        _exit(1); /* what was opened ends with the process */
     timeout_init(&a->drain_timeout, on_drain_timeout);
     pressure_start(&a->pressure, &a->book, &a->http.server, a->vfs);
     announce(&a->http.server, o->root);

@@ -34,7 +34,8 @@ struct vfs_settings {
     size_t cache_entries; /* nodes kept at most (default 4096) */
     size_t cache_files;   /* descriptors kept open at most (default 1024) */
     size_t cache_bytes;   /* content kept in memory at most (default 32 MiB) */
-    size_t content_bytes; /* largest file whose content is kept in memory (default 32 KiB: for larger ones sendfile is cheaper) */
+    size_t content_bytes; /* largest file whose content is kept in memory (default 32 KiB: for
+                             larger ones sendfile is cheaper) */
     unsigned threads;     /* worker threads per mount (default 4) */
     /* Suffixes of files that stand beside others (".br", ".zst", ".gz"): each node says which of
      * them were there. */
@@ -94,9 +95,10 @@ void vfs_free(struct vfs **vfs);
 
 /* True: answered at once, o->node is set (NULL: no memory), done is not called. False: done will be
  * called in a later turn; [path] was copied; all who ask for the same path meanwhile wait for the
- * same job. A symbolic link is followed; what is neither a regular file nor a directory is
- * VFS_ABSENT with -EACCES, and so is a file that may not be read (of a directory only vfs_list says
- * so). */
+ * same job. A symbolic link is followed when it stays inside the root at every step; one with an
+ * absolute target leads out (-EXDEV), wherever that is. What is neither a regular file nor a
+ * directory is VFS_ABSENT with -EACCES, and so is a file that may not be read (of a directory only
+ * vfs_list says so). */
 MUST_USE bool vfs_open(struct vfs *vfs, slice path, struct vfs_open *o);
 
 /* done will not be called. Harmless after the answer, and on a zeroed struct. */

@@ -18,7 +18,7 @@
  */
 #define WINDOW_FIRST (256 * KIB)
 #define WINDOW_MIN   (64 * KIB)
-#define WINDOW_MAX   (1 * MIB)
+#define WINDOW_MAX   (4 * MIB)
 /* Blocks that are read into memory count against the budget: smaller. */
 #define BLOCK_FIRST (64 * KIB)
 #define BLOCK_MIN   (16 * KIB)

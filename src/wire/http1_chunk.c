@@ -86,10 +86,8 @@ static enum state after_ext_byte(enum state state, char ch)
         if (is_token)
             return state == EXT_VALUE ? EXT_VALUE : BAD;
         return ch == '\r' ? SIZE_LF : ch == ';' ? EXT_START : is_blank(ch) ? EXT_VALUE_BLANK : BAD;
-    case EXT_VALUE_BLANK:
+    default: /* EXT_VALUE_BLANK */
         return is_blank(ch) ? EXT_VALUE_BLANK : ch == ';' ? EXT_START : BAD;
-    default:
-        return BAD;
     }
 }
 

@@ -477,7 +477,7 @@ static int judge_open_line(const struct parse *p, slice line, size_t known)
         return 0;
     ssize_t space = slice_find(slice_head(line, METHOD_MAX + 1), ' ');
     if (space < 0)
-        return line.n > METHOD_MAX ? refuse(p, 400, "The method is too long.") : 0;
+        return line.n > METHOD_MAX ? (int)read_method(p, line) : 0;
     slice rest = slice_skip(line, (size_t)space + 1);
     if (rest.n <= target_max)
         return 0;

@@ -241,6 +241,7 @@ static void test_incomplete_heads(void **state)
         {SLICE("\x16\x03\x01\x02"), -400}, /* TLS on a plain port */
         {SLICE("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), 0},
         {SLICE("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), -400},
+        {SLICE("HEAD/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa HTTP/1.1\r\nHost: a\r\n\r\n"), -400},
     };
     CHECK_ROWS(rows, &usual);
 }
@@ -561,6 +562,7 @@ static void test_framing(void **state)
         {POST("Host_: a"), TAKEN},
         {POST("Content_Type: a"), TAKEN},
         {POST("X_Content_Length: 5"), TAKEN},
+        {POST("X_Transfer_Encoding: chunked"), TAKEN},
         {SLICE("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), -400},
         {SLICE("POST / HTTP/1.0\r\nTransfer-Encoding: gzip\r\n\r\n"), -400},
         {SLICE("POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\n"), TAKEN},

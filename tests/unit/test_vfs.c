@@ -1,6 +1,7 @@
 /* test_vfs: names, what they lead to, and how changes are seen: real directories, the real loop. */
 #include "vfs_rig.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
@@ -566,6 +567,29 @@ static void test_idle_files_are_closed(void **state)
     assert_int_equal(stats(r).entries, 0);
 }
 
+/* Descriptors ran out: said so, not kept, and what nobody needs is closed. */
+static void test_no_descriptors(void **state)
+{
+    struct rig *r = *state;
+    struct rlimit old, none;
+    r->settings.content_bytes = 0;
+    put(r, "a", "a");
+    put(r, "b", "b");
+    rig_tree(r);
+    vfs_node_release(get(r, "/a"));
+    assert_int_equal(stats(r).open_files, 1);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int error = get_error(r, "/b");
+    rig_idle(r);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    assert_int_equal(error, -EMFILE);
+    assert_int_equal(stats(r).open_files, 0);
+    assert_int_equal(stats(r).entries, 0);
+    assert_int_equal(get_error(r, "/b"), 0);
+}
+
 static void test_budget(void **state)
 {
     struct rig *r = *state;
@@ -626,6 +650,7 @@ int main(void)
         RIG_TEST(test_bytes_limit),
         RIG_TEST(test_files_limit),
         RIG_TEST(test_idle_files_are_closed),
+        RIG_TEST(test_no_descriptors),
         RIG_TEST(test_budget),
         RIG_TEST(test_bad_roots),
     };

@@ -3,6 +3,7 @@
 #include "vfs_rig.h"
 
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 /* A stream into one end of a socket pair; the test reads the other. */
 struct pipe {
@@ -144,6 +145,28 @@ static void test_cold(void **state)
     posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     assert_sends(r, node, LARGE - 1000, 1000);
     vfs_node_release(node);
+}
+
+/* In a child that does not own the file: cachestat is refused, the bytes are tried instead. */
+static void test_file_of_others(void **state)
+{
+    struct rig *r = *state;
+    put_pattern(r, "a", LARGE);
+    assert_int_equal(chmod(r->dir, 0755), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        if (geteuid() == 0 && (setgid(65534) || setuid(65534)))
+            _exit(2);
+        rig_tree(r);
+        struct vfs_node *node = get(r, "/a");
+        assert_sends(r, node, 0, LARGE);
+        assert_sends(r, node, 5, LARGE / 3);
+        vfs_node_release(node);
+        exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
 }
 
 static void assert_cut(struct rig *r, enum vfs_way way)
@@ -463,6 +486,7 @@ int main(void)
         RIG_TEST(test_every_way),
         RIG_TEST(test_cold),
         RIG_TEST(test_shorter),
+        RIG_TEST(test_file_of_others),
         RIG_TEST(test_abort),
         RIG_TEST(test_replaced_while_sent),
         RIG_TEST(test_list),

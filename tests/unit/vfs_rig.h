@@ -49,6 +49,7 @@ UNUSED static void rig_up(struct rig *r)
     snprintf(r->root, sizeof r->root, "%s/root", r->dir);
     assert_int_equal(mkdir(r->root, 0755), 0);
     vfs_settings_default(&r->settings);
+    r->settings.content_bytes = 256 * KIB;
     r->settings.siblings[0] = SLICE(".br");
     r->settings.siblings[2] = SLICE(".gz");
 }

@@ -83,8 +83,8 @@ static void put_status_line(struct fmt *f, int status)
 static void put_framing(struct fmt *f, struct exchange *ex, int64_t length)
 {
     if (length >= 0) {
-        if (ex->status == 204)
-            return; /* RFC 9110 8.6 */
+        if (ex->status == 204 || ex->status == 304)
+            return; /* RFC 9110 8.6: 304 would have to name the length of the 200 */
         fmt_put(f, SLICE("Content-Length: "));
         fmt_u64(f, (uint64_t)length);
         fmt_put(f, SLICE("\r\n"));

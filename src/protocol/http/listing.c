@@ -184,13 +184,13 @@ static const char page_head[] =
     "tbody tr:first-child td{border-top:0}"
     "tbody tr:hover{background:var(--hov)}"
     ".n{width:100%}"
-    ".n a{display:flex;gap:.75rem;align-items:flex-start;padding:.55rem 1rem}"
-    ".n a:hover bdi{color:var(--acc);text-decoration:underline;text-underline-offset:.15em}"
+    "td.n a{display:flex;gap:.75rem;align-items:flex-start;padding:.55rem 1rem}"
+    "td.n a:hover bdi{color:var(--acc);text-decoration:underline;text-underline-offset:.15em}"
     "bdi{overflow-wrap:anywhere;min-width:0}"
-    ".n svg{flex:none;width:1.375rem;height:1.375rem;margin-top:.0625rem;fill:none;"
+    "td svg{flex:none;width:1.375rem;height:1.375rem;margin-top:.0625rem;fill:none;"
     "stroke:var(--mut);stroke-width:1.5;stroke-linejoin:round;stroke-linecap:round}"
-    ".n .d{fill:var(--dir);stroke:var(--acc)}"
-    ".n .u{stroke:var(--acc)}"
+    "td .d{fill:var(--dir);stroke:var(--acc)}"
+    "td .u{stroke:var(--acc)}"
     ".s,.t{padding:0 1rem;color:var(--mut);font-size:.9375rem;white-space:nowrap;"
     "font-variant-numeric:tabular-nums}"
     ".s{text-align:right}th.s,th.t{padding:0;font-size:.8125rem}"
@@ -198,12 +198,12 @@ static const char page_head[] =
     "@media(max-width:40rem){"
     "main{padding:1.25rem .75rem 3rem}header{padding:0 .35rem}"
     "table{margin-top:1.1rem}table,thead,tbody{display:block}"
-    "thead tr{display:flex}th{position:static;flex:1}th.n{width:auto}th.s,th.t{text-align:left}"
+    "thead tr{display:flex}th{position:static;flex:auto}th.n{width:auto}th.s,th.t{text-align:left}"
     "tbody tr{display:grid;grid-template-columns:auto 1fr;position:relative;padding:.7rem .85rem;"
     "border-top:1px solid var(--line)}"
     "tbody tr:first-child{border-top:0}td{border:0}td.n{grid-column:1/-1}"
-    ".n a{padding:0}.n a::after{content:\"\";position:absolute;inset:0}"
-    "th a{padding:.7rem .85rem}th a::after{position:static!important}"
+    "td.n a{padding:0}td.n a::after{content:\"\";position:absolute;inset:0}"
+    "th a{padding:.7rem .85rem}"
     ".s,.t{padding:0;font-size:.8125rem}"
     "td.s{padding-left:2.125rem;min-width:7rem;text-align:left}"
     "td.s:empty{display:none}td.s:empty+.t{grid-column:1/-1;padding-left:2.125rem}"
@@ -274,21 +274,39 @@ static void put_crumbs(struct fmt *f, slice parents)
     fmt_put(f, SLICE("</nav>"));
 }
 
-static void put_summary(struct fmt *f, const struct listing *l)
+static uint64_t total_size(const struct listing *l)
 {
     uint64_t total = 0;
     for (size_t i = l->dirs; i < l->list->count; i++)
         if (__builtin_add_overflow(total, l->items[i].entry->size, &total))
-            total = UINT64_MAX;
+            return UINT64_MAX;
+    return total;
+}
+
+/* "2 folders, 12 files, 5.8 GiB"; nothing of an empty directory. */
+static void put_summary(struct fmt *f, const struct listing *l)
+{
+    size_t files = l->list->count - l->dirs;
+    if (!l->list->count)
+        return;
     fmt_put(f, SLICE("<p>"));
-    put_count(f, l->dirs, "folder");
-    fmt_put(f, SLICE(", "));
-    put_count(f, l->list->count - l->dirs, "file");
-    fmt_put(f, SLICE(", <span title=\""));
-    put_grouped(f, total);
-    fmt_put(f, SLICE(" bytes\">"));
-    put_size(f, total);
-    fmt_put(f, SLICE("</span></p>"));
+    if (l->dirs)
+        put_count(f, l->dirs, "folder");
+    if (l->dirs && files)
+        fmt_put(f, SLICE(", "));
+    if (files) {
+        put_count(f, files, "file");
+        fmt_put(f, SLICE(", <span title=\""));
+        put_grouped(f, total_size(l));
+        fmt_put(f, SLICE(" bytes\">"));
+        put_size(f, total_size(l));
+        fmt_put(f, SLICE("</span>"));
+    }
+    fmt_put(f, SLICE("</p>"));
+}
+
+static void put_cut_note(struct fmt *f, const struct listing *l)
+{
     if (!l->list->is_cut)
         return;
     fmt_put(f, SLICE("<p class=cut>There is more in this folder than can be shown: these are "));
@@ -315,6 +333,7 @@ static bool put_header(struct page *page, const struct listing *l)
     escape_html(f, name.n ? name : SLICE("Home"));
     fmt_put(f, SLICE("</bdi></h1>"));
     put_summary(f, l);
+    put_cut_note(f, l);
     fmt_put(f, SLICE("</header>"));
     return true;
 }
@@ -340,8 +359,11 @@ static void put_column(struct fmt *f, const struct listing *l, enum listing_key 
 
 static void put_icon(struct fmt *f, char id)
 {
-    fmt_put(f, SLICE("<svg class="));
-    fmt_char(f, id);
+    fmt_put(f, SLICE("<svg"));
+    if (id == 'd' || id == 'u') {
+        fmt_put(f, SLICE(" class="));
+        fmt_char(f, id);
+    }
     fmt_put(f, SLICE(" aria-hidden=true><use href=\"#"));
     fmt_char(f, id);
     fmt_put(f, SLICE("\"/></svg>"));
@@ -352,7 +374,7 @@ static void put_table_head(struct fmt *f, const struct listing *l)
     fmt_put(f, SLICE("<table aria-label=Contents><thead><tr>"));
     put_column(f, l, LISTING_NAME, "Name");
     put_column(f, l, LISTING_SIZE, "Size");
-    put_column(f, l, LISTING_TIME, "Modified");
+    put_column(f, l, LISTING_TIME, "Modified (UTC)");
     fmt_put(f, SLICE("<tbody>"));
     if (!slice_is(l->path, SLICE("/"))) {
         fmt_put(f, SLICE("\n<tr><td class=n><a href=\"../\">"));
