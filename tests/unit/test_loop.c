@@ -536,6 +536,40 @@ static void number_is_used_again(struct test_net *net)
 }
 ON_ALL(number_is_used_again)
 
+/* Closed and buried late in a turn, while it is on its way to be told in the next one. */
+struct mortal {
+    struct conn conn;
+    struct loop_deferred deferred;
+};
+
+static void on_burial(struct loop_deferred *d)
+{
+    free(CONTAINER_OF(d, struct mortal, deferred)); /* AddressSanitizer sees who still knows it */
+}
+
+static void on_end(struct loop_deferred *d)
+{
+    struct mortal *m = CONTAINER_OF(d, struct mortal, deferred);
+    loop_recv_start(m->conn.loop, &m->conn.lfd);
+    conn_fini(&m->conn);
+    d->fn = on_burial;
+    loop_bury(m->conn.loop, d);
+}
+
+static void freed_at_the_end_of_the_turn(struct test_net *net)
+{
+    struct mortal *m = malloc(sizeof *m);
+    assert_non_null(m);
+    struct test_peer *p = conn_peer(&m->conn, net);
+    loop_deferred_init(&m->deferred, on_end);
+    send_pattern(p, 10, 0);
+    loop_defer(net->loop, &m->deferred);
+    net_turn(net);
+    net_settle(net);
+    assert_true(net_until(net, peer_has_ended, p));
+}
+ON_ALL(freed_at_the_end_of_the_turn)
+
 static void peer_sees_close(struct test_net *net)
 {
     struct conn c;
@@ -729,6 +763,7 @@ int main(void)
         cmocka_unit_test(test_closes_itself_on_room),
         cmocka_unit_test(test_closes_another),
         cmocka_unit_test(test_number_is_used_again),
+        cmocka_unit_test(test_freed_at_the_end_of_the_turn),
         cmocka_unit_test(test_peer_sees_close),
         cmocka_unit_test(test_closing_with_unread_input_is_a_reset),
         cmocka_unit_test(test_busy_peer_starves_nobody),

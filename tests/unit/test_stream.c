@@ -284,6 +284,7 @@ static void abort_it(struct rig *r)
 {
     stream_abort(&r->stream, -ECANCELED);
     assert_int_equal(r->closes, 0); /* never before returning */
+    assert_int_equal(stream_peek(&r->stream).n, 0);
 }
 
 static void closed_is_told_once(struct test_net *net)
