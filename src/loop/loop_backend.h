@@ -43,7 +43,7 @@ struct loop_backend_ops {
     void (*accept_start)(struct loop_backend *b, struct loop_fd *lfd);
     void (*accept_stop)(struct loop_backend *b, struct loop_fd *lfd);
 
-    /* Any thread: makes wait() return soon, and loop_woken() be called from it. */
+    /* Any thread: makes wait() return soon. */
     void (*wake)(struct loop_backend *b);
 
     /* Where jobs run: NULL = on threads (work.c); else the engine calls job->run itself, later, and
