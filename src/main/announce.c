@@ -34,7 +34,7 @@ static void print_interfaces(uint16_t port)
     freeifaddrs(all);
 }
 
-static void print_port(const struct server_port *port)
+void announce_port(const struct server_port *port)
 {
     const struct addr *addr = &port->listener.addr;
     const char *remark = port->proxied ? "  (behind a proxy that speaks the PROXY protocol)" : "";
@@ -57,7 +57,7 @@ void announce(const struct server *server, const char *root)
 {
     (void)printf("Medusa serves %s at\n", root);
     for (const struct server_port *port = server->ports; port; port = port->next)
-        print_port(port);
+        announce_port(port);
     (void)printf("Ctrl-C ends it.\n");
     (void)fflush(stdout);
 }

@@ -79,6 +79,21 @@ void server_init(struct server *server, const struct server_ops *ops, struct io 
     pool_init(&server->pool, &server->owner, ops->session_bytes);
 }
 
+void server_change(struct server *server, const struct server_settings *settings)
+{
+    bool was_full = !has_room(server);
+    server->settings = *settings;
+    server->cls.low_bytes = settings->low_bytes;
+    server->cls.high_bytes = settings->high_bytes;
+    server->cls.rate_bytes = settings->rate_bytes;
+    server->cls.rate_ms = settings->rate_ms;
+    server->cls.linger_ms = settings->linger_ms;
+    if (was_full && has_room(server))
+        release_ports(server);
+    else if (!was_full && !has_room(server))
+        hold_ports(server);
+}
+
 bool server_adopt(struct server *server, int sock, const struct peer_addr *peer, bool proxied)
 {
     struct session *session = pool_get(&server->pool);

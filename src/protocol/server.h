@@ -64,6 +64,9 @@ struct server {
 void server_init(struct server *server, const struct server_ops *ops, struct io *io,
                  struct mem_book *book, const struct server_settings *settings);
 
+/* Other settings, for the sessions that are there too. */
+void server_change(struct server *server, const struct server_settings *settings);
+
 /* Binds one more address; accepts nothing before server_start (listener_start for this one alone).
  * 0 or -errno. *port_out (may be NULL) lives until server_unlisten, server_release_port or
  * server_fini. */

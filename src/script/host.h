@@ -14,6 +14,7 @@ struct lua_State;
 struct mime_table;
 struct watchdog;
 struct accesslog;
+struct process_settings;
 
 struct host {
     /* public: filled in before host_init; all outlive the host */
@@ -23,6 +24,8 @@ struct host {
     const struct mime_table *mime;
     struct accesslog *accesslog; /* of every HTTP server, or NULL */
     size_t max_sessions;         /* of each server that does not say otherwise */
+    /* Settings of the process, just before the servers of the same load take effect. False: [error] says why not. */
+    bool (*apply)(struct host *host, const struct process_settings *settings, char *error, size_t error_bytes);
 
     /* read-only */
     struct loop *loop;

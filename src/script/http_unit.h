@@ -85,6 +85,10 @@ extern const size_t l_request_method_count;
 /* __index of requests; upvalue 1: the table of methods. */
 int l_request_index(lua_State *L);
 int l_request_newindex(lua_State *L);
+/* Puts the names of the fields into the table of methods on the top. RAISES. */
+void l_request_name_fields(lua_State *L);
+/* __index of the table req.headers. */
+int l_headers_index(lua_State *L);
 int l_request_gc(lua_State *L);
 
 #endif

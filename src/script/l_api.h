@@ -5,7 +5,7 @@
 
 #include "base/slice.h"
 #include "io/addr.h"
-#include "script/unit.h"
+#include "script/declare.h"
 
 #include <lauxlib.h>
 
@@ -78,6 +78,14 @@ void l_read_options(lua_State *L, int index, const char *what, const struct l_op
 
 /* "file:line" of the script code that called. */
 void l_where(lua_State *L, char *out, size_t bytes);
+
+/* The userdata with *base at its head, on the top of L, becomes a declaration of the version that is being loaded; the option
+ * "listen" of the table at index 1 is read into [listen] (LISTEN_MAX). RAISES when nothing is being loaded. */
+void l_declare(lua_State *L, struct declared *base, const struct server_kind *kind, const char *what,
+               struct listen_at *listen);
+
+/* The value at [at] as JSON text, pushed. RAISES. */
+void l_json_push(lua_State *L, int at);
 
 /* nil, message: what functions return for failures that are no mistakes of the caller. */
 int l_fail(lua_State *L, const char *message);

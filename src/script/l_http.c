@@ -51,7 +51,7 @@ static void add_target(lua_State *L, struct declared_http *d, slice pattern, str
     }
     d->targets[d->target_count] = target;
     if (!route_add(d->routes, pattern, d->target_count, &why)) {
-        buf_release(target.text);
+        buf_release(&target.text);
         luaL_error(L, "route \"%s\": %s", pattern.p, why);
     }
     d->target_count++;
@@ -74,6 +74,16 @@ static void add_methods(lua_State *L, struct declared_http *d, slice pattern)
     }
 }
 
+static struct buf *keep_text(lua_State *L, slice text)
+{
+    struct buf *b = buf_new(&version_of(L)->unit->heap, text.n + 1);
+    if (!b)
+        luaL_error(L, "not enough memory");
+    memcpy(b->p, text.p, text.n);
+    b->n = text.n;
+    return b;
+}
+
 static void add_route(lua_State *L, struct declared_http *d, slice pattern)
 {
     struct target target = {.function = LUA_NOREF};
@@ -83,9 +93,7 @@ static void add_route(lua_State *L, struct declared_http *d, slice pattern)
         target.function = luaL_ref(L, LUA_REGISTRYINDEX);
         break;
     case LUA_TSTRING:
-        target.text = buf_new(&version_of(L)->unit->heap, l_check_slice(L, -1));
-        if (!target.text)
-            luaL_error(L, "not enough memory");
+        target.text = keep_text(L, l_check_slice(L, -1));
         break;
     case LUA_TTABLE:
         add_methods(L, d, pattern);
@@ -176,7 +184,7 @@ static int collect(lua_State *L)
     struct declared_http *d = lua_touserdata(L, 1);
     struct mem_owner *owner = &version_of(L)->unit->heap;
     for (unsigned i = 0; i < d->target_count; i++)
-        buf_release(d->targets[i].text);
+        buf_release(&d->targets[i].text);
     mem_free(owner, d->targets, d->target_room * sizeof *d->targets);
     route_table_free(&d->routes);
     return 0;
@@ -204,9 +212,17 @@ void l_open_http(lua_State *L)
 {
     l_make_meta(L, META_REQUEST, "request", l_request_methods, l_request_method_count, l_request_index, l_request_gc);
     lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_REQUEST]);
+    lua_getfield(L, -1, "__index");
+    lua_getupvalue(L, -1, 1);
+    l_request_name_fields(L);
+    lua_pop(L, 2);
     lua_pushcfunction(L, l_request_newindex);
     lua_setfield(L, -2, "__newindex");
     lua_pop(L, 1);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, l_headers_index);
+    lua_setfield(L, -2, "__index");
+    version_of(L)->meta[META_TWO] = luaL_ref(L, LUA_REGISTRYINDEX);
     l_make_meta(L, META_HANDLER, "handler", NULL, 0, NULL, NULL);
     lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_HANDLER]);
     lua_pushcfunction(L, call_handler);

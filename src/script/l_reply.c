@@ -7,7 +7,7 @@
 
 #define TEXT_LINE SLICE("Content-Type: text/plain; charset=utf-8\r\n")
 
-static void send(struct exchange *ex, int status, slice lines, slice body)
+static void send_whole(struct exchange *ex, int status, slice lines, slice body)
 {
     struct outq *q = exchange_begin(ex, status, lines, (int64_t)body.n);
     if (q && !ex->no_body && body.n && !outq_push_copy(q, exchange_io(ex), body))
@@ -28,7 +28,7 @@ static void send_status(struct l_request *r, int status)
     if (status >= 400)
         r->fail_status = (int16_t)status;
     else
-        send(r->ex, status, SLICE(""), SLICE(""));
+        send_whole(r->ex, status, SLICE(""), SLICE(""));
 }
 
 /* ---- Fields ---- */
@@ -168,7 +168,7 @@ static void reply_table(lua_State *L, struct l_request *r, int at)
     }
     if (body.p)
         add_type(L, ex, at, type);
-    send(ex, status ? status : 200, SLICE(""), body);
+    send_whole(ex, status ? status : 200, SLICE(""), body);
 }
 
 /* ---- The answer ---- */
@@ -196,7 +196,7 @@ void l_reply(lua_State *L, struct l_request *r, int first)
     }
     switch (lua_type(L, first)) {
     case LUA_TSTRING:
-        send(ex, status, TEXT_LINE, l_check_slice(L, first));
+        send_whole(ex, status, TEXT_LINE, l_check_slice(L, first));
         return;
     case LUA_TTABLE:
         reply_table(L, r, first);

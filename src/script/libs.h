@@ -10,7 +10,9 @@ void l_open_base(lua_State *L);    /* Lua's libraries, without what could harm t
 
 /* Each expects the table medusa on the top of the stack and adds to it. */
 void l_open_core(lua_State *L);    /* log, sleep, spawn, timers, include */
+void l_open_process(lua_State *L); /* medusa.memory, medusa.user ... */
 void l_open_http(lua_State *L);    /* medusa.http: servers, requests, replies */
 void l_open_tcp(lua_State *L);     /* medusa.tcp */
+void l_open_json(lua_State *L);    /* medusa.json */
 
 #endif

@@ -173,8 +173,10 @@ static int open_libraries(lua_State *L)
     l_open_coroutine(L);
     lua_newtable(L);
     l_open_core(L);
+    l_open_process(L);
     l_open_http(L);
     l_open_tcp(L);
+    l_open_json(L);
     lua_setglobal(L, "medusa");
     return 0;
 }
@@ -190,6 +192,7 @@ struct version *version_new(struct unit *unit)
                           .heap_limit = unit->limits.heap_bytes,
                           .number = unit->loads,
                           .holders = 1};
+    v->settings.drain_ms = 30000;
     list_init(&v->tasks);
     list_init(&v->declared);
     list_init(&v->idle);
@@ -248,6 +251,9 @@ static void on_run(struct l_task *t, const char *error)
     char why[UNIT_ERROR_MAX];
     if (!error && load->unit->is_removed)
         error = "the unit was removed meanwhile";
+    struct host *host = load->unit->host;
+    if (!error && host->apply && !host->apply(host, &load->version->settings, why, sizeof why))
+        error = why;
     if (!error && !declare_commit(load->version, why, sizeof why))
         error = why;
     end_load(load, error);

@@ -14,6 +14,7 @@
 #define SCRIPT_UNIT_H
 
 #include "script/host.h"
+#include "script/settings.h"
 
 #include <lua.h>
 
@@ -60,6 +61,7 @@ struct version {
     size_t heap_limit;
     struct list_node tasks; /* that have begun and not ended */
     struct list_node declared; /* struct declared, in the order of the script */
+    struct process_settings settings;
     bool is_loading;        /* the main chunk runs: servers may be declared */
     bool is_over;           /* replaced or removed: background tasks were cancelled */
     int meta[L_META_COUNT]; /* registry references of metatables: see l_api.h */

@@ -33,6 +33,12 @@ void http_server_init(struct http_server *http, struct io *io, struct mem_book *
     error_pages_init(&http->pages, &http->owner);
 }
 
+void http_server_change(struct http_server *http, const struct http_settings *settings)
+{
+    http->settings = *settings;
+    server_change(&http->server, &settings->server);
+}
+
 void http_server_fini(struct http_server *http)
 {
     server_fini(&http->server);

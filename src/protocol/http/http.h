@@ -57,6 +57,9 @@ void http_server_init(struct http_server *http, struct io *io, struct mem_book *
                       const struct http_settings *settings, struct http_handler *handler);
 void http_server_fini(struct http_server *http);
 
+/* Other settings, from the next request on; sessions that are open keep their connections. */
+void http_server_change(struct http_server *http, const struct http_settings *settings);
+
 /* ---- For the carriers. ---- */
 
 /* "Server: Medusa\r\nDate: ...\r\n", made anew each second. */

@@ -1,0 +1,58 @@
+/* conn: a connection in the hands of a script, whoever made it: accepted by medusa.tcp.server, or opened by
+ * medusa.tcp.connect.
+ *
+ * A struct conn stands beside the stream in its session; the script's userdata and it point at each other, and whichever
+ * goes first clears the other's pointer: a script that holds on to a connection that is gone gets nil, "closed". Bytes that
+ * nobody reads stop the client: nothing is read ahead while no task waits for input. */
+#ifndef SCRIPT_CONN_H
+#define SCRIPT_CONN_H
+
+#include "protocol/session.h"
+#include "script/l_api.h"
+
+struct l_task;
+
+/* The userdata. */
+struct l_conn {
+    struct conn *conn; /* NULL: closed */
+    struct peer_addr peer;
+};
+
+struct conn {
+    /* read-only */
+    struct stream *stream;
+    struct version *version;
+    struct l_conn *handle;  /* NULL: the script has let go of it */
+    /* private */
+    struct l_task *reader;  /* waits for input */
+    struct l_task *writer;  /* waits for room */
+    int64_t deadline_ms;    /* of conn:deadline, in loop_now_ms's time; INT64_MAX = none */
+    uint32_t idle_ms;       /* longest wait for input or room; 0 = any */
+    uint32_t scanned;       /* of the unread bytes: they hold no end of line */
+    uint32_t max_line;      /* for read_line and read_until without a limit of their own */
+    bool has_timed_out;
+};
+
+/* Makes the userdata for *c, pushed. RAISES. */
+void conn_push(lua_State *L, struct conn *c, const struct peer_addr *peer);
+
+/* News from the stream's ops. */
+void conn_on_input(struct conn *c);
+void conn_on_room(struct conn *c);
+void conn_on_deadline(struct conn *c);
+
+/* The stream is closed: tasks that wait are told; *c may be freed after that. */
+void conn_gone(struct conn *c);
+
+/* The script is done with it: what is written is still sent. */
+void conn_finish(struct conn *c);
+
+/* The next line among the unread bytes, without its end ("\n" or "\r\n"); consumes nothing. 1: *line_out and *used_out are set;
+ * 0: more must come; -1: it is too long. */
+int conn_find_line(struct conn *c, uint32_t max, slice *line_out, size_t *used_out);
+
+extern const struct l_function l_conn_methods[];
+extern const size_t l_conn_method_count;
+void l_open_conn(lua_State *L);
+
+#endif

@@ -1,0 +1,444 @@
+/* l_conn: the methods of connections. */
+#include "script/conn.h"
+#include "script/l_task.h"
+
+#include "base/check.h"
+
+#include <errno.h>
+
+/* ---- Both ends of the pointer ---- */
+
+void conn_push(lua_State *L, struct conn *c, const struct peer_addr *peer)
+{
+    struct l_conn *handle = l_new_object(L, META_CONN, sizeof *handle, 1);
+    handle->conn = c;
+    handle->peer = *peer;
+    c->handle = handle;
+}
+
+static int collect(lua_State *L)
+{
+    struct l_conn *handle = lua_touserdata(L, 1);
+    struct conn *c = handle->conn;
+    if (c) {
+        c->handle = NULL;
+        conn_finish(c); /* nobody can read or write it any more */
+    }
+    return 0;
+}
+
+static struct l_conn *check_handle(lua_State *L)
+{
+    return l_check_object(L, 1, META_CONN, "connection");
+}
+
+static void wake(struct l_task **waiting)
+{
+    struct l_task *t = *waiting;
+    *waiting = NULL;
+    if (t)
+        l_task_wake(t);
+}
+
+void conn_gone(struct conn *c)
+{
+    struct l_task *reader = c->reader, *writer = c->writer;
+    if (c->handle)
+        c->handle->conn = NULL;
+    c->handle = NULL;
+    c->reader = c->writer = NULL;
+    if (reader)
+        l_task_wake(reader);
+    if (writer && writer != reader)
+        l_task_wake(writer);
+}
+
+void conn_finish(struct conn *c)
+{
+    if (stream_is_open(c->stream))
+        stream_close(c->stream, false);
+}
+
+/* ---- News ---- */
+
+void conn_on_input(struct conn *c)
+{
+    if (c->reader)
+        wake(&c->reader);
+    else
+        stream_pause(c->stream);
+}
+
+void conn_on_room(struct conn *c)
+{
+    if (c->writer && !stream_is_full(c->stream))
+        wake(&c->writer);
+}
+
+void conn_on_deadline(struct conn *c)
+{
+    struct l_task *writer = c->writer;
+    c->writer = NULL;
+    c->has_timed_out = true;
+    wake(&c->reader); /* *c may be gone now */
+    if (writer)
+        l_task_wake(writer);
+}
+
+/* ---- Waiting ---- */
+
+static void cancel_wait(struct l_task *t, void *what)
+{
+    struct l_conn *handle = what;
+    struct conn *c = handle->conn;
+    if (c && c->reader == t)
+        c->reader = NULL;
+    if (c && c->writer == t)
+        c->writer = NULL;
+}
+
+static void set_deadline(struct conn *c, int64_t now_ms)
+{
+    int64_t left = c->idle_ms ? c->idle_ms : INT64_MAX;
+    if (c->deadline_ms != INT64_MAX)
+        left = MIN(left, MAX(c->deadline_ms - now_ms, 0));
+    stream_set_deadline(c->stream, left == INT64_MAX ? -1 : left);
+}
+
+static int64_t now_of(const struct conn *c)
+{
+    return loop_now_ms(c->stream->cls->io->loop);
+}
+
+static bool is_late(const struct conn *c)
+{
+    return c->has_timed_out || (c->deadline_ms != INT64_MAX && now_of(c) >= c->deadline_ms);
+}
+
+static int wait_input(lua_State *L, struct l_conn *handle, lua_KFunction k, lua_KContext ctx)
+{
+    struct conn *c = handle->conn;
+    l_task_check_wait(L, "reading from a connection");
+    if (c->reader)
+        return luaL_error(L, "another task is reading from this connection already");
+    c->reader = l_task_current(L);
+    set_deadline(c, now_of(c));
+    stream_resume(c->stream);
+    return l_task_wait(L, cancel_wait, handle, k, ctx);
+}
+
+/* nil and why no more can be read; has_timed_out is told once. */
+static int end_of_input(lua_State *L, struct conn *c)
+{
+    if (!c)
+        return l_fail(L, "closed");
+    if (c->has_timed_out) {
+        c->has_timed_out = false;
+        return l_fail(L, "timeout");
+    }
+    return l_fail(L, is_late(c) ? "timeout" : "closed");
+}
+
+/* Must nothing more be waited for? */
+static bool is_over(const struct conn *c)
+{
+    return !c || !stream_is_open(c->stream) || stream_is_eof(c->stream) || is_late(c);
+}
+
+static int take(lua_State *L, struct conn *c, slice data, size_t used)
+{
+    l_push_slice(L, data);
+    c->scanned = 0;
+    stream_consume(c->stream, used);
+    return 1;
+}
+
+/* ---- Reading ---- */
+
+int conn_find_line(struct conn *c, uint32_t max, slice *line_out, size_t *used_out)
+{
+    slice in = stream_peek(c->stream);
+    size_t from = MIN((size_t)c->scanned, in.n);
+    const char *end = from < in.n ? memchr(in.p + from, '\n', in.n - from) : NULL;
+    if (!end) {
+        c->scanned = (uint32_t)in.n;
+        return in.n > max ? -1 : 0;
+    }
+    size_t n = (size_t)(end - in.p);
+    *used_out = n + 1;
+    if (n && in.p[n - 1] == '\r')
+        n--;
+    *line_out = slice_of(in.p, n);
+    return n > max ? -1 : 1;
+}
+
+/* Stack: handle (1), limit or nil (2). */
+static int read_line(lua_State *L, int status, lua_KContext ctx)
+{
+    struct l_conn *handle = lua_touserdata(L, 1);
+    struct conn *c = handle->conn;
+    if (!c)
+        return l_fail(L, "closed");
+    slice line;
+    size_t used;
+    int found = conn_find_line(c, (uint32_t)lua_tointeger(L, 2), &line, &used);
+    if (found > 0)
+        return take(L, c, line, used);
+    if (found < 0)
+        return l_fail(L, "line too long");
+    return is_over(c) ? end_of_input(L, c) : wait_input(L, handle, read_line, 0);
+}
+
+/* Pushes the limit in its place on the stack. */
+static void check_limit(lua_State *L, struct l_conn *handle, int at)
+{
+    uint64_t max = lua_isnoneornil(L, at) ? (handle->conn ? handle->conn->max_line : 0) : l_check_size(L, at);
+    luaL_argcheck(L, max <= 64 * MIB, at, "at most 64 MiB can be read at once");
+    lua_settop(L, at - 1);
+    lua_pushinteger(L, (lua_Integer)max);
+}
+
+static int l_read_line(lua_State *L)
+{
+    check_limit(L, check_handle(L), 2);
+    return read_line(L, LUA_OK, 0);
+}
+
+/* for line in conn:lines(): upvalue 1 is the connection. */
+static int next_line(lua_State *L)
+{
+    lua_settop(L, 0);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushvalue(L, lua_upvalueindex(2));
+    return read_line(L, LUA_OK, 0);
+}
+
+static int l_lines(lua_State *L)
+{
+    check_limit(L, check_handle(L), 2);
+    lua_pushcclosure(L, next_line, 2);
+    return 1;
+}
+
+/* Stack: handle (1), number of bytes (2). */
+static int read_count(lua_State *L, int status, lua_KContext ctx)
+{
+    struct l_conn *handle = lua_touserdata(L, 1);
+    struct conn *c = handle->conn;
+    size_t n = (size_t)lua_tointeger(L, 2);
+    if (!c)
+        return l_fail(L, "closed");
+    slice in = stream_peek(c->stream);
+    if (in.n >= n)
+        return take(L, c, slice_head(in, n), n);
+    return is_over(c) ? end_of_input(L, c) : wait_input(L, handle, read_count, 0);
+}
+
+/* What is there, and if nothing is, what comes next. */
+static int read_some(lua_State *L, int status, lua_KContext ctx)
+{
+    struct l_conn *handle = lua_touserdata(L, 1);
+    struct conn *c = handle->conn;
+    if (!c)
+        return l_fail(L, "closed");
+    slice in = stream_peek(c->stream);
+    if (in.n)
+        return take(L, c, in, in.n);
+    return is_over(c) ? end_of_input(L, c) : wait_input(L, handle, read_some, 0);
+}
+
+static int l_read(lua_State *L)
+{
+    struct l_conn *handle = check_handle(L);
+    if (lua_isnoneornil(L, 2))
+        return read_some(L, LUA_OK, 0);
+    check_limit(L, handle, 2);
+    return read_count(L, LUA_OK, 0);
+}
+
+/* Stack: handle (1), what ends it (2), limit (3). */
+static int read_until(lua_State *L, int status, lua_KContext ctx)
+{
+    struct l_conn *handle = lua_touserdata(L, 1);
+    struct conn *c = handle->conn;
+    if (!c)
+        return l_fail(L, "closed");
+    size_t n;
+    const char *end = lua_tolstring(L, 2, &n);
+    slice in = stream_peek(c->stream);
+    size_t from = MIN((size_t)c->scanned, in.n);
+    const char *at = memmem(in.p + from, in.n - from, end, n);
+    if (at)
+        return take(L, c, slice_of(in.p, (size_t)(at - in.p)), (size_t)(at - in.p) + n);
+    c->scanned = (uint32_t)(in.n >= n ? in.n - n + 1 : 0);
+    if (in.n > (size_t)lua_tointeger(L, 3))
+        return l_fail(L, "too long");
+    return is_over(c) ? end_of_input(L, c) : wait_input(L, handle, read_until, 0);
+}
+
+static int l_read_until(lua_State *L)
+{
+    struct l_conn *handle = check_handle(L);
+    luaL_argcheck(L, l_check_slice(L, 2).n > 0, 2, "the end must not be empty");
+    check_limit(L, handle, 3);
+    if (handle->conn)
+        handle->conn->scanned = 0; /* it was looked at for another end */
+    return read_until(L, LUA_OK, 0);
+}
+
+/* ---- Writing ---- */
+
+/* Pushes from the arguments' bytes [from] on, until they end or the stream is full; where it stopped. < 0: it is over. */
+static lua_KContext push_from(lua_State *L, struct conn *c, lua_KContext from)
+{
+    lua_KContext before = 0;
+    int top = lua_gettop(L);
+    for (int i = 2; i <= top; i++) {
+        size_t n;
+        const char *p = lua_tolstring(L, i, &n);
+        while (before + (lua_KContext)n > from) {
+            slice rest = slice_skip(slice_of(p, n), (size_t)(from - before));
+            slice piece = slice_head(rest, 32 * KIB);
+            if (!stream_is_open(c->stream) || !outq_push_copy(&c->stream->out, c->stream->cls->io, piece))
+                return -1;
+            from += (lua_KContext)piece.n;
+            if (stream_is_full(c->stream))
+                break;
+        }
+        before += (lua_KContext)n;
+        if (stream_is_full(c->stream))
+            break;
+    }
+    stream_touch(c->stream);
+    return from;
+}
+
+static int write_rest(lua_State *L, int status, lua_KContext from)
+{
+    struct l_conn *handle = lua_touserdata(L, 1);
+    struct conn *c = handle->conn;
+    if (!c || is_late(c))
+        return end_of_input(L, c);
+    from = push_from(L, c, from);
+    if (from < 0)
+        return l_fail(L, "closed");
+    if (stream_is_full(c->stream)) {
+        l_task_check_wait(L, "writing to a connection");
+        if (c->writer)
+            return luaL_error(L, "another task is writing to this connection and waits for room");
+        c->writer = l_task_current(L);
+        set_deadline(c, now_of(c));
+        return l_task_wait(L, cancel_wait, handle, write_rest, from);
+    }
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int l_write(lua_State *L)
+{
+    struct l_conn *handle = check_handle(L);
+    int top = lua_gettop(L);
+    for (int i = 2; i <= top; i++)
+        (void)l_check_slice(L, i);
+    if (!handle->conn)
+        return l_fail(L, "closed");
+    return write_rest(L, LUA_OK, 0);
+}
+
+/* ---- The rest ---- */
+
+static int l_deadline(lua_State *L)
+{
+    struct l_conn *handle = check_handle(L);
+    int64_t ms = lua_isnoneornil(L, 2) ? INT64_MAX : l_check_time(L, 2);
+    struct conn *c = handle->conn;
+    if (c) {
+        c->deadline_ms = ms == INT64_MAX ? ms : now_of(c) + ms;
+        c->has_timed_out = false;
+    }
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int l_close(lua_State *L)
+{
+    struct l_conn *handle = check_handle(L);
+    if (handle->conn)
+        conn_finish(handle->conn);
+    return 0;
+}
+
+static int l_is_open(lua_State *L)
+{
+    struct l_conn *handle = check_handle(L);
+    lua_pushboolean(L, handle->conn && stream_is_open(handle->conn->stream));
+    return 1;
+}
+
+static int l_peer(lua_State *L)
+{
+    struct l_conn *handle = check_handle(L);
+    char room[PEER_TEXT_MAX];
+    struct fmt f = fmt_on(room, sizeof room);
+    peer_addr_put(&f, &handle->peer);
+    l_push_slice(L, fmt_done(&f));
+    lua_pushinteger(L, handle->peer.port);
+    return 2;
+}
+
+/* A script may put fields of its own into a connection. */
+static int new_index(lua_State *L)
+{
+    if (lua_getiuservalue(L, 1, 1) != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_createtable(L, 0, 2);
+        lua_pushvalue(L, -1);
+        lua_setiuservalue(L, 1, 1);
+    }
+    lua_insert(L, 2);
+    lua_rawset(L, 2);
+    return 0;
+}
+
+/* Upvalue 1: the table of methods. */
+static int get_index(lua_State *L)
+{
+    lua_pushvalue(L, 2);
+    lua_rawget(L, lua_upvalueindex(1));
+    if (!lua_isnil(L, -1))
+        return 1;
+    if (lua_getiuservalue(L, 1, 1) != LUA_TTABLE)
+        return 1;
+    lua_pushvalue(L, 2);
+    lua_rawget(L, -2);
+    return 1;
+}
+
+const struct l_function l_conn_methods[] = {
+    {"conn:read_line", l_read_line, "([max]) -> line | nil, error",
+     "The next line without its end (LF or CR LF). nil and \"closed\", \"timeout\" or \"line too long\" (more than max bytes: the server's max_line).",
+     true},
+    {"conn:lines", l_lines, "([max]) -> iterator", "for line in conn:lines() do ... end: until the client closes or is too slow.", true},
+    {"conn:read", l_read, "([count]) -> bytes | nil, error",
+     "Exactly count bytes; without count, what is there, waiting until there is something.", true},
+    {"conn:read_until", l_read_until, "(end, [max]) -> bytes | nil, error", "What comes before the text end, which is taken too.", true},
+    {"conn:write", l_write, "(text, ...) -> conn | nil, error",
+     "Sends; waits while the client takes less than it is given.", true},
+    {"conn:deadline", l_deadline, "([time]) -> conn",
+     "From that time on, counted from now, reads and writes return nil, \"timeout\". Without a time there is no deadline."},
+    {"conn:close", l_close, "()", "Sends what was written, then ends the connection."},
+    {"conn:is_open", l_is_open, "() -> boolean", "False when it was closed by either side."},
+    {"conn:peer", l_peer, "() -> address, port", "Who is at the other end."},
+};
+const size_t l_conn_method_count = COUNT_OF(l_conn_methods);
+
+void l_open_conn(lua_State *L)
+{
+    l_make_meta(L, META_CONN, "connection", l_conn_methods, COUNT_OF(l_conn_methods), get_index, collect);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_CONN]);
+    lua_pushcfunction(L, new_index);
+    lua_setfield(L, -2, "__newindex");
+    lua_pushcfunction(L, l_close);
+    lua_setfield(L, -2, "__close");
+    lua_pop(L, 1);
+}

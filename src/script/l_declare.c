@@ -1,0 +1,53 @@
+/* l_declare: the part of a declaration that all kinds of servers have: where it listens. */
+#include "script/l_api.h"
+
+static void read_address(lua_State *L, const char *what, struct listen_at *at)
+{
+    if (lua_type(L, -1) != LUA_TSTRING && !lua_isinteger(L, -1))
+        luaL_error(L, "%s: listen: an address is expected (\":8080\", \"127.0.0.1:80\", \"unix:/path\") or a list of them, not %s",
+                   what, luaL_typename(L, -1));
+    slice text = l_check_slice(L, -1);
+    if (text.n >= sizeof at->text)
+        luaL_error(L, "%s: listen: an address is at most %d bytes long", what, (int)sizeof at->text - 1);
+    memcpy(at->text, text.p, text.n + 1);
+    at->proxied = slice_has_suffix(text, SLICE(",proxy"));
+    const char *why;
+    if (!addr_parse(at->proxied ? slice_head(text, text.n - 6) : text, &at->addr, &why))
+        luaL_error(L, "%s: listen: \"%s\": %s", what, at->text, why);
+}
+
+static unsigned read_listen(lua_State *L, const char *what, struct listen_at *listen)
+{
+    if (lua_getfield(L, 1, "listen") == LUA_TNIL)
+        luaL_error(L, "%s: listen is missing: where to listen, as in listen = \":8080\"", what);
+    if (!lua_istable(L, -1)) {
+        read_address(L, what, &listen[0]);
+        lua_pop(L, 1);
+        return 1;
+    }
+    lua_Integer count = luaL_len(L, -1);
+    if (count < 1 || count > LISTEN_MAX)
+        luaL_error(L, "%s: listen: 1 to %d addresses are expected", what, LISTEN_MAX);
+    for (lua_Integer i = 1; i <= count; i++) {
+        lua_rawgeti(L, -1, i);
+        read_address(L, what, &listen[i - 1]);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return (unsigned)count;
+}
+
+void l_declare(lua_State *L, struct declared *base, const struct server_kind *kind, const char *what,
+               struct listen_at *listen)
+{
+    struct version *v = version_of(L);
+    if (!v->is_loading)
+        luaL_error(L, "%s: servers are declared while a script is loaded, not later", what);
+    base->kind = kind;
+    base->version = v;
+    base->listen = listen;
+    base->listen_count = read_listen(L, what, listen);
+    l_where(L, base->where, sizeof base->where);
+    (void)luaL_ref(L, LUA_REGISTRYINDEX);
+    list_push_back(&v->declared, &base->link);
+}

@@ -1,0 +1,92 @@
+/* l_tcp: medusa.tcp.server{...}. */
+#include "script/l_task.h"
+#include "script/libs.h"
+#include "script/tcp_unit.h"
+
+#define WHAT "medusa.tcp.server"
+
+struct tcp_options {
+    uint64_t max_connections, backlog, max_line, min_rate;
+    int64_t idle;
+};
+
+#define AT(member) offsetof(struct tcp_options, member)
+
+static const struct l_option options[] = {
+    {"listen", OPTION_OTHER, 0, 0, 0, "where: \":7007\", \"127.0.0.1:7007\", \"unix:/path\", or a list of them"},
+    {"handle", OPTION_OTHER, 0, 0, 0, "function(conn): called for each connection, which is closed when it returns"},
+    {"on_open", OPTION_OTHER, 0, 0, 0, "function(conn), instead of handle: a client has come"},
+    {"on_line", OPTION_OTHER, 0, 0, 0, "function(conn, line): a line has come"},
+    {"on_data", OPTION_OTHER, 0, 0, 0, "function(conn, bytes): bytes have come"},
+    {"on_close", OPTION_OTHER, 0, 0, 0, "function(conn): the connection has ended"},
+    {"idle", OPTION_TIME, AT(idle), 0, 0, "longest wait for input or room; 0 = any (5m)"},
+    {"max_line", OPTION_SIZE, AT(max_line), 1, 67108864, "longest line (64K)"},
+    {"max_connections", OPTION_COUNT, AT(max_connections), 1, 10000000, "clients at once; further ones wait"},
+    {"backlog", OPTION_COUNT, AT(backlog), 1, 65535, "connections that wait in the kernel"},
+    {"min_rate", OPTION_COUNT, AT(min_rate), 0, 1000000000, "bytes a second that a client must take while it is sent to; 0 = any"},
+};
+
+static void read_settings(lua_State *L, struct declared_tcp *d)
+{
+    struct server_settings *s = &d->settings;
+    server_settings_default(s);
+    s->max_sessions = version_of(L)->host->max_sessions;
+    struct tcp_options o = {.max_connections = s->max_sessions,
+                            .backlog = (uint64_t)s->backlog,
+                            .max_line = 64 * KIB,
+                            .min_rate = s->rate_bytes / 30,
+                            .idle = 300000};
+    l_read_options(L, 1, WHAT, options, COUNT_OF(options), &o);
+    s->max_sessions = MIN(o.max_connections, s->max_sessions);
+    s->backlog = (int)o.backlog;
+    s->rate_bytes = (uint32_t)MIN(o.min_rate * 30, UINT32_MAX);
+    d->max_line = (uint32_t)o.max_line;
+    d->idle_ms = (uint32_t)MIN(o.idle, (int64_t)UINT32_MAX);
+}
+
+static void read_functions(lua_State *L, struct declared_tcp *d)
+{
+    static const char *const names[TCP_EVENTS] = {"handle", "on_open", "on_line", "on_data", "on_close"};
+    for (int i = 0; i < TCP_EVENTS; i++) {
+        int type = lua_getfield(L, 1, names[i]);
+        d->functions[i] = LUA_NOREF;
+        if (type == LUA_TFUNCTION)
+            d->functions[i] = luaL_ref(L, LUA_REGISTRYINDEX);
+        else if (type != LUA_TNIL)
+            luaL_error(L, WHAT ": %s: a function is expected, not %s", names[i], luaL_typename(L, -1));
+        else
+            lua_pop(L, 1);
+    }
+    bool line = d->functions[TCP_ON_LINE] != LUA_NOREF, data = d->functions[TCP_ON_DATA] != LUA_NOREF;
+    bool handle = d->functions[TCP_HANDLE] != LUA_NOREF;
+    if (!handle && !line && !data)
+        luaL_error(L, WHAT ": handle = function(conn) ... end is missing (or on_line, or on_data)");
+    if (handle + line + data > 1)
+        luaL_error(L, WHAT ": one of handle, on_line and on_data answers a connection, not two of them");
+}
+
+static int l_server(lua_State *L)
+{
+    lua_settop(L, 1);
+    struct declared_tcp *d = lua_newuserdatauv(L, sizeof *d, 0);
+    memset(d, 0, sizeof *d);
+    read_settings(L, d);
+    read_functions(L, d);
+    l_declare(L, &d->base, &tcp_kind, WHAT, d->listen);
+    return 0;
+}
+
+const struct l_function l_tcp_functions[] = {
+    {"medusa.tcp.server", l_server, "{listen = ADDRESS, handle = function(conn) ... end, ...}",
+     "Declares a TCP server: handle is called for each connection, as a task of its own. Or on_line / on_data (and on_open, "
+     "on_close): functions that are called for what comes; an idle connection then costs less than half the memory."},
+};
+const size_t l_tcp_function_count = COUNT_OF(l_tcp_functions);
+
+void l_open_tcp(lua_State *L)
+{
+    l_open_conn(L);
+    lua_newtable(L);
+    l_set_functions(L, l_tcp_functions, l_tcp_function_count);
+    lua_setfield(L, -2, "tcp");
+}
