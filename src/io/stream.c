@@ -130,16 +130,24 @@ static void set_timeout(struct stream *s)
 }
 
 /* Bytes that have reached the peer. */
-static uint32_t delivered(struct stream *s)
+static uint64_t delivered(struct stream *s)
 {
-    return (uint32_t)(s->bytes_out - loop_unsent(loop_of(s), &s->lfd));
+    return s->bytes_out - loop_unsent(loop_of(s), &s->lfd);
+}
+
+/* What the peer must take in a window. Whoever is not held to a rate must at least take something
+ * when only that keeps the connection: nothing else would ever end it. */
+static uint64_t least(const struct stream *s)
+{
+    return s->cls->rate_bytes || s->state != CLOSING ? s->cls->rate_bytes : 1;
 }
 
 static void watch_rate(struct stream *s)
 {
     s->flags |= WATCHED;
     s->rate_mark = delivered(s);
-    s->rate_due = (uint32_t)loop_now_ms(loop_of(s)) + s->cls->rate_ms;
+    uint32_t window = s->cls->rate_ms ? s->cls->rate_ms : STREAM_RATE_MS;
+    s->rate_due = (uint32_t)loop_now_ms(loop_of(s)) + window;
     set_timeout(s);
 }
 
@@ -151,8 +159,8 @@ static void unwatch_rate(struct stream *s)
 
 static void check_rate(struct stream *s)
 {
-    uint32_t progress = delivered(s) - s->rate_mark;
-    if (progress < s->cls->rate_bytes)
+    uint64_t progress = delivered(s) - s->rate_mark;
+    if (progress < least(s))
         stream_abort(s, -ETIMEDOUT);
     else
         watch_rate(s);
@@ -341,7 +349,7 @@ static void flush(struct loop_deferred *d)
     send_all(s);
     if (s->state == CLOSED)
         return;
-    bool waits = s->flags & IN_FLIGHT && s->cls->rate_bytes;
+    bool waits = s->flags & IN_FLIGHT && least(s);
     if (waits && !(s->flags & WATCHED))
         watch_rate(s);
     else if (!waits && s->flags & WATCHED && !s->out.bytes)
@@ -387,7 +395,7 @@ static void show_view(struct stream *s, slice in)
 
 static void drop_lingering(struct stream *s, slice in, int end)
 {
-    s->rate_mark += (uint32_t)in.n;
+    s->rate_mark += in.n;
     if (!in.n || s->rate_mark > LINGER_MAX)
         stream_abort(s, 0);
 }
