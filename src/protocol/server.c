@@ -128,8 +128,10 @@ int server_listen(struct server *server, const struct addr *addr, bool proxied,
         mem_free(&server->owner, port, sizeof *port);
         return error;
     }
-    port->next = server->ports;
-    server->ports = port;
+    struct server_port **end = &server->ports;
+    while (*end)
+        end = &(*end)->next;
+    *end = port;
     if (port_out)
         *port_out = port;
     return 0;
