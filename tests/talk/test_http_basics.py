@@ -505,7 +505,7 @@ def test_body_too_large(serve):
     assert wire.has_ended()
     wire = server.connect()
     r = wire.get("/a.txt", "Transfer-Encoding: chunked", method="POST", body=b"7d0\r\n" + b"x" * 2000 + b"\r\n0\r\n\r\n")
-    assert r.status in (405, 413)
+    assert r.status == 405  # it was answered before the body came
 
 
 def test_target_too_long(serve):
@@ -526,7 +526,11 @@ def test_head_too_large(serve):
 
 def test_defaults_of_limits(site):
     assert site.get("/" + "x" * 4000).status == 404
-    assert site.get("/" + "x" * 8000).status in (400, 404)  # longer than any path
+    assert site.get("/" + "x" * 4094).status == 404
+    assert site.get("/" + "x" * 4095).status == 404  # longer than any path
+    assert site.get("/" + "x" * 8000).status == 404
+    assert site.get("/" + "%78" * 2000).status == 404
+    assert site.get("/" + "x/" * 2046 + "dir/").status == 404
     assert site.get("/" + "x" * 9000).status == 414
     assert site.get("/a.txt", "X: " + "x" * 33000).status == 431
     assert site.get("/a.txt", *["X: y"] * 200).status == 431
