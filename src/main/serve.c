@@ -98,7 +98,7 @@ static bool load_mime(struct app *a)
     static const size_t room = 256 * KIB;
     char *text = mem_alloc(&a->owner, room);
     ssize_t n = text ? read(fd, text, room) : -1;
-    bool ok = n <= 0 || mime_load(a->mime, slice_of(text, (size_t)n));
+    bool ok = n <= 0 || mime_load_system(a->mime, slice_of(text, (size_t)n));
     mem_free(&a->owner, text, room);
     close(fd);
     return ok || complain("there is not enough memory for the table of media types");
