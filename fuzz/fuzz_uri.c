@@ -22,7 +22,7 @@ static void check_round_trip(slice path)
     static char there[3 * URI_PATH_MAX], back[URI_PATH_MAX];
     struct fmt f = fmt_on(there, sizeof there), g = fmt_on(back, sizeof back);
     uri_path_encode(path, &f);
-    BUG_ON(f.full || !uri_path_decode(fmt_done(&f), &g));
+    BUG_ON(f.full || uri_path_decode(fmt_done(&f), &g) != 0);
     BUG_ON(!slice_is(fmt_done(&g), path));
 }
 
@@ -32,7 +32,7 @@ static void try_path(slice encoded, size_t room_n)
     char *room = malloc(room_n ? room_n : 1);
     BUG_ON(!room);
     struct fmt f = fmt_on(room, room_n);
-    if (uri_path_decode(encoded, &f)) {
+    if (uri_path_decode(encoded, &f) == 0) {
         check_path(fmt_done(&f));
         check_round_trip(fmt_done(&f));
     } else {

@@ -157,7 +157,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fmt f = fmt_on(path, VFS_PATH_BYTES - 1);
     if (!(how & 1))
         fmt_put(&f, input);
-    else if (input.p[0] != '/' || !uri_path_decode(input, &f))
+    else if (input.p[0] != '/' || uri_path_decode(input, &f) != 0)
         return 0;
     slice decoded = fmt_done(&f);
     path[decoded.n] = '\0';

@@ -3,6 +3,10 @@
 
 #define SECONDS_PER_DAY 86400
 
+const char civil_months[12][4] = {
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+};
+
 /* Days since 1970-01-01. Years begin in March here: the leap day is then the last day of its year,
  * and the days before a month follow (153 * m + 2) / 5. 719468 days lie between 0000-03-01 and
  * 1970-01-01. */
@@ -49,18 +53,28 @@ struct civil civil_of(int64_t unix_seconds)
     };
 }
 
+struct civil civil_within(int64_t unix_seconds)
+{
+    return civil_of(MAX(CIVIL_FIRST, MIN(CIVIL_LAST, unix_seconds)));
+}
+
+void civil_put_time(struct fmt *f, const struct civil *c)
+{
+    fmt_u64_wide(f, (uint64_t)c->hour, 2);
+    fmt_char(f, ':');
+    fmt_u64_wide(f, (uint64_t)c->minute, 2);
+    fmt_char(f, ':');
+    fmt_u64_wide(f, (uint64_t)c->second, 2);
+}
+
 void civil_put_rfc3339(struct fmt *f, int64_t unix_seconds)
 {
-    struct civil c = civil_of(MAX(CIVIL_FIRST, MIN(CIVIL_LAST, unix_seconds)));
+    struct civil c = civil_within(unix_seconds);
     fmt_u64_wide(f, (uint64_t)c.year, 4);
     fmt_char(f, '-');
     fmt_u64_wide(f, (uint64_t)c.month, 2);
     fmt_char(f, '-');
     fmt_u64_wide(f, (uint64_t)c.day, 2);
     fmt_char(f, 'T');
-    fmt_u64_wide(f, (uint64_t)c.hour, 2);
-    fmt_char(f, ':');
-    fmt_u64_wide(f, (uint64_t)c.minute, 2);
-    fmt_char(f, ':');
-    fmt_u64_wide(f, (uint64_t)c.second, 2);
+    civil_put_time(f, &c);
 }

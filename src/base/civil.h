@@ -20,6 +20,15 @@ struct civil {
 struct civil civil_of(int64_t unix_seconds);
 int64_t civil_seconds(const struct civil *c);
 
+/* "Jan" ... "Dec", whatever the locale. */
+extern const char civil_months[12][4];
+
+/* As civil_of; what is outside FIRST..LAST becomes the nearest one inside. */
+struct civil civil_within(int64_t unix_seconds);
+
+/* "12:34:56" */
+void civil_put_time(struct fmt *f, const struct civil *c);
+
 /* "2026-03-01T12:34:56" (RFC 3339 5.6 without the zone: the caller adds "Z", or the fraction and
  * "Z"). What is outside FIRST..LAST is written as the nearest one inside. */
 void civil_put_rfc3339(struct fmt *f, int64_t unix_seconds);

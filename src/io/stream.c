@@ -18,6 +18,7 @@ enum {
     WAS_FULL = 8,  /* on_room is owed */
     WATCHED = 16,  /* output waits: the peer's rate is measured */
     LINGER = 32,
+    CORKED = 64, /* a large file is under way: full segments only */
 };
 
 #define IOV_MAX_OUT    32
@@ -129,16 +130,24 @@ static void set_timeout(struct stream *s)
 }
 
 /* Bytes that have reached the peer. */
-static uint32_t delivered(struct stream *s)
+static uint64_t delivered(struct stream *s)
 {
-    return (uint32_t)(s->bytes_out - loop_unsent(loop_of(s), &s->lfd));
+    return s->bytes_out - loop_unsent(loop_of(s), &s->lfd);
+}
+
+/* What the peer must take in a window. Whoever is not held to a rate must at least take something
+ * when only that keeps the connection: nothing else would ever end it. */
+static uint64_t least(const struct stream *s)
+{
+    return s->cls->rate_bytes || s->state != CLOSING ? s->cls->rate_bytes : 1;
 }
 
 static void watch_rate(struct stream *s)
 {
     s->flags |= WATCHED;
     s->rate_mark = delivered(s);
-    s->rate_due = (uint32_t)loop_now_ms(loop_of(s)) + s->cls->rate_ms;
+    uint32_t window = s->cls->rate_ms ? s->cls->rate_ms : STREAM_RATE_MS;
+    s->rate_due = (uint32_t)loop_now_ms(loop_of(s)) + window;
     set_timeout(s);
 }
 
@@ -150,8 +159,8 @@ static void unwatch_rate(struct stream *s)
 
 static void check_rate(struct stream *s)
 {
-    uint32_t progress = delivered(s) - s->rate_mark;
-    if (progress < s->cls->rate_bytes)
+    uint64_t progress = delivered(s) - s->rate_mark;
+    if (progress < least(s))
         stream_abort(s, -ETIMEDOUT);
     else
         watch_rate(s);
@@ -276,6 +285,16 @@ static bool pull(struct stream *s)
     return true;
 }
 
+/* While a file of more than one window goes out (measured with 1 GiB: a sixth less time for a
+ * byte). A file that goes out in one call is not worth two more. */
+static void cork(struct stream *s, bool on)
+{
+    if (on == !!(s->flags & CORKED))
+        return;
+    s->flags ^= CORKED;
+    loop_cork(loop_of(s), &s->lfd, on);
+}
+
 static ssize_t send_head(struct stream *s)
 {
     struct loop *loop = loop_of(s);
@@ -283,6 +302,8 @@ static ssize_t send_head(struct stream *s)
     uint64_t offset;
     size_t count;
     if (outq_head_file(&s->out, &file, &offset, &count)) {
+        if (s->out.has_producer)
+            cork(s, true);
         ssize_t n = loop_sendfile(loop, &s->lfd, file, offset, count);
         return n == 0 ? -EIO : n; /* the file became shorter: the promised length cannot be kept */
     }
@@ -297,8 +318,13 @@ static void send_all(struct stream *s)
 {
     size_t budget = FLUSH_PER_TURN;
     while (!(s->flags & IN_FLIGHT)) {
-        if (!pull(s) || !s->out.bytes)
+        if (!pull(s))
             return;
+        if (!s->out.bytes) {
+            cork(s,
+                 false); /* also while the producer waits: what the client has got is not held up */
+            return;
+        }
         ssize_t n = send_head(s);
         if (n == LOOP_PENDING) {
             s->flags |= IN_FLIGHT;
@@ -323,7 +349,7 @@ static void flush(struct loop_deferred *d)
     send_all(s);
     if (s->state == CLOSED)
         return;
-    bool waits = s->flags & IN_FLIGHT && s->cls->rate_bytes;
+    bool waits = s->flags & IN_FLIGHT && least(s);
     if (waits && !(s->flags & WATCHED))
         watch_rate(s);
     else if (!waits && s->flags & WATCHED && !s->out.bytes)
@@ -369,7 +395,7 @@ static void show_view(struct stream *s, slice in)
 
 static void drop_lingering(struct stream *s, slice in, int end)
 {
-    s->rate_mark += (uint32_t)in.n;
+    s->rate_mark += in.n;
     if (!in.n || s->rate_mark > LINGER_MAX)
         stream_abort(s, 0);
 }

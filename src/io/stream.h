@@ -26,8 +26,8 @@ struct stream_ops {
     /* There are unread bytes, or the input has ended (stream_is_eof), or both. What is not consumed
      * is kept and shown again with the next bytes. */
     void (*on_input)(struct stream *s);
-    /* Output has fallen below the low mark after stream_is_full had been true, or a producer has
-     * ended. */
+    /* Told once after stream_is_full has answered true: when less than the low mark is queued and
+     * no producer is at work. Not told to who has not asked, nor after stream_close. */
     void (*on_room)(struct stream *s);
     /* The time of stream_set_deadline has come. */
     void (*on_deadline)(struct stream *s);
@@ -49,15 +49,17 @@ struct io {
 void io_init(struct io *io, struct loop *loop, struct mem_book *book);
 void io_fini(struct io *io);
 
+#define STREAM_RATE_MS 30000
+
 /* What the streams of one server have in common. Outlives its streams. */
 struct stream_class {
     const struct stream_ops *ops;
     struct io *io;
     uint32_t low_bytes, high_bytes; /* marks of the output queue */
-    uint32_t rate_bytes; /* a peer that takes less than this per rate_ms while output waits is cut
-                            off; 0 = never */
-    uint32_t rate_ms;
-    uint32_t linger_ms; /* longest time to wait for the peer's end after stream_close(s, true) */
+    uint64_t rate_bytes; /* a peer that takes less than this per rate_ms while output waits is cut
+                            off; 0 = never, but after stream_close it must take something */
+    uint32_t rate_ms;    /* 0 = STREAM_RATE_MS */
+    uint32_t linger_ms;  /* longest time to wait for the peer's end after stream_close(s, true) */
 };
 
 struct stream {
@@ -71,9 +73,12 @@ struct stream {
     struct loop_deferred turn_end; /* flush, or bury */
     struct stream_input *in;       /* unread bytes that had to be kept */
     int64_t deadline_ms;
-    int32_t error;
-    uint32_t rate_mark; /* bytes that the peer had when the rate window began */
-    uint32_t rate_due;  /* when it ends: low bits of loop_now_ms */
+    union {
+        uint64_t rate_mark; /* bytes that the peer had when the rate window began; while it lingers:
+                               bytes dropped */
+        int error;          /* closed: for on_closed */
+    };
+    uint32_t rate_due; /* when the rate window ends: low bits of loop_now_ms */
     uint8_t state;
     uint8_t flags;
 };

@@ -4,6 +4,8 @@
 #include "base/check.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -166,6 +168,14 @@ ssize_t loop_sendfile(struct loop *loop, struct loop_fd *lfd, int file, uint64_t
                       size_t count)
 {
     return loop->ops->sendfile(loop->backend, lfd, file, offset, count);
+}
+
+/* The same for all engines: the simulator's descriptors are Unix sockets, which say no. */
+void loop_cork(struct loop *loop, struct loop_fd *lfd, bool on)
+{
+    int value = on;
+    if (lfd->fd >= 0)
+        (void)!setsockopt(lfd->fd, IPPROTO_TCP, TCP_CORK, &value, sizeof value);
 }
 
 void loop_shutdown(struct loop *loop, struct loop_fd *lfd)

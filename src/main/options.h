@@ -18,7 +18,7 @@ struct options {
     bool no_listing, hidden, verbose;
     uint64_t max_connections, max_header, max_target, max_fields, max_body, max_requests;
     uint64_t cache, memory, min_rate;
-    int64_t keepalive_ms, header_ms, drain_ms;
+    int64_t keepalive_ms, header_ms, drain_ms, rate_window_ms, linger_ms;
 };
 
 void options_default(struct options *o);

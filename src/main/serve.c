@@ -25,6 +25,7 @@
          */
 #define MEMORY_LEAST  (8 * MIB)
 #define STATS_IDLE_MS 1000
+#define REPORT_MS     1000
 
 struct app {
     const struct options *o;
@@ -41,6 +42,7 @@ struct app {
     struct http_server http;
     struct pressure pressure;
     struct timeout drain_timeout;
+    struct timeout report_timeout; /* set when there is an access log */
     bool is_draining;
 };
 
@@ -96,7 +98,7 @@ static bool load_mime(struct app *a)
     static const size_t room = 256 * KIB;
     char *text = mem_alloc(&a->owner, room);
     ssize_t n = text ? read(fd, text, room) : -1;
-    bool ok = n <= 0 || mime_load(a->mime, slice_of(text, (size_t)n));
+    bool ok = n <= 0 || mime_load_system(a->mime, slice_of(text, (size_t)n));
     mem_free(&a->owner, text, room);
     close(fd);
     return ok || complain("there is not enough memory for the table of media types");
@@ -151,8 +153,11 @@ static struct http_settings settings_of(const struct options *o)
     s.requests = (uint32_t)o->max_requests;
     s.keepalive_ms = o->keepalive_ms;
     s.header_ms = o->header_ms;
-    s.rate_bytes = (uint32_t)(o->min_rate * 30);
+    s.rate_ms = o->rate_window_ms;
+    s.rate_bytes = o->min_rate * (uint64_t)o->rate_window_ms / 1000;
     s.server.rate_bytes = s.rate_bytes;
+    s.server.rate_ms = (uint32_t)o->rate_window_ms;
+    s.server.linger_ms = (uint32_t)o->linger_ms;
     s.server.max_sessions = (size_t)fit_connections(o->max_connections);
     memcpy(s.hosts, o->hosts, sizeof s.hosts);
     s.host_count = o->host_count;
@@ -265,15 +270,23 @@ static void drain(struct app *a)
     timeout_set(loop_wheel(a->loop), &a->drain_timeout, loop_now_ms(a->loop) + a->o->drain_ms);
 }
 
+/* The access log's troubles come to light while no request comes, too. */
+static void on_report(struct timeout *t)
+{
+    struct app *a = CONTAINER_OF(t, struct app, report_timeout);
+    logsink_report(a->access_sink);
+    timeout_set(loop_wheel(a->loop), t, loop_now_ms(a->loop) + REPORT_MS);
+}
+
 static void on_signal(void *owner, int signo)
 {
     struct app *a = owner;
     switch (signo) {
     case SIGINT:
     case SIGTERM:
-        if (a->is_draining && signo == SIGINT)
+        if (a->is_draining)
             stop(a);
-        else if (!a->is_draining)
+        else
             drain(a);
         break;
     case SIGUSR2:
@@ -323,6 +336,7 @@ static bool wind_down(struct app *a)
 {
     pressure_stop(&a->pressure);
     timeout_clear(&a->drain_timeout);
+    timeout_clear(&a->report_timeout);
     server_abort_all(&a->http.server);
     vfs_stop(a->vfs);
     int64_t until = loop_now_ms(a->loop) + STATS_IDLE_MS;
@@ -360,6 +374,9 @@ int serve(const struct options *o)
     if (!begin(a))
         _exit(1); /* what was opened ends with the process */
     timeout_init(&a->drain_timeout, on_drain_timeout);
+    timeout_init(&a->report_timeout, on_report);
+    if (a->access_sink)
+        on_report(&a->report_timeout);
     pressure_start(&a->pressure, &a->book, &a->http.server, a->vfs);
     announce(&a->http.server, o->root);
     server_start(&a->http.server);

@@ -164,8 +164,10 @@ static int add_port(struct server *server, struct server_port *port, int error,
         mem_free(&server->owner, port, sizeof *port);
         return error;
     }
-    port->next = server->ports;
-    server->ports = port;
+    struct server_port **end = &server->ports;
+    while (*end)
+        end = &(*end)->next;
+    *end = port;
     if (!has_room(server))
         listener_hold(&port->listener);
     if (port_out)

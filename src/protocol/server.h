@@ -27,8 +27,9 @@ struct server_settings {
     size_t max_sessions; /* further clients wait in the backlog */
     int backlog;
     mode_t unix_mode;
-    uint32_t low_bytes, high_bytes;          /* marks of each session's output */
-    uint32_t rate_bytes, rate_ms, linger_ms; /* see struct stream_class */
+    uint32_t low_bytes, high_bytes; /* marks of each session's output */
+    uint64_t rate_bytes;            /* this and the next: see struct stream_class */
+    uint32_t rate_ms, linger_ms;
 };
 void server_settings_default(struct server_settings *settings);
 
@@ -51,7 +52,7 @@ struct server {
     size_t session_count;
     uint64_t accepted, last_id;
     bool is_draining;
-    struct server_port *ports;
+    struct server_port *ports; /* in the order of server_listen */
     /* private */
     struct server_port *leaving; /* closed in this turn, freed at its end */
     struct io *io;

@@ -15,10 +15,6 @@
 #define LINE_MAX_BYTES \
     (6 * (ACCESSLOG_TARGET_MAX + 3 * ACCESSLOG_FIELD_MAX + 4 * ACCESSLOG_WORD_MAX) + 1024)
 
-static const char month_names[12][4] = {
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-};
-
 void accesslog_init(struct accesslog *log, struct logsink *sink, enum accesslog_format format)
 {
     *log = (struct accesslog){.sink = sink, .format = format, .cached_s = INT64_MIN};
@@ -42,18 +38,14 @@ bool accesslog_format_of(slice name, enum accesslog_format *format_out)
 /* "10/Oct/2026:13:55:36 +0000" */
 static void put_apache_time(struct fmt *f, int64_t unix_s)
 {
-    struct civil c = civil_of(MAX(CIVIL_FIRST, MIN(CIVIL_LAST, unix_s)));
+    struct civil c = civil_within(unix_s);
     fmt_u64_wide(f, (uint64_t)c.day, 2);
     fmt_char(f, '/');
-    fmt_str(f, month_names[c.month - 1]);
+    fmt_str(f, civil_months[c.month - 1]);
     fmt_char(f, '/');
     fmt_u64_wide(f, (uint64_t)c.year, 4);
     fmt_char(f, ':');
-    fmt_u64_wide(f, (uint64_t)c.hour, 2);
-    fmt_char(f, ':');
-    fmt_u64_wide(f, (uint64_t)c.minute, 2);
-    fmt_char(f, ':');
-    fmt_u64_wide(f, (uint64_t)c.second, 2);
+    civil_put_time(f, &c);
     fmt_put(f, SLICE(" +0000"));
 }
 

@@ -119,7 +119,8 @@ static inline void vfs_node_release(struct vfs_node *node)
 MUST_USE bool vfs_push(struct vfs *vfs, struct vfs_node *node, uint64_t offset, uint64_t count,
                        struct outq *q);
 
-/* ---- Directories. Not cached. ---- */
+/* ---- Directories. Not cached. Names with a control character are left out: they cannot be asked
+ * for. ---- */
 struct vfs_entry {
     slice name;
     enum vfs_kind kind; /* VFS_FILE or VFS_DIR, of what a link leads to inside the root; others are

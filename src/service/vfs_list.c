@@ -4,6 +4,7 @@
  * is inside the root; other special things are left out. The result is built in memory without an
  * account and charged when it is back in the loop. */
 #include "service/vfs_tree.h"
+#include "wire/char_class.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -101,11 +102,20 @@ static bool look_at(int dir, const struct dirent *d, struct stat *st)
     return true;
 }
 
+/* No URL leads there: uri_path_decode lets no control character through. */
+static bool is_unreachable(slice name)
+{
+    for (size_t i = 0; i < name.n; i++)
+        if (char_is(name.p[i], CHAR_CONTROL))
+            return true;
+    return false;
+}
+
 static bool is_wanted(const struct vfs_list_job *j, slice name)
 {
     if (slice_is(name, SLICE(".")) || slice_is(name, SLICE("..")) || name.n >= NAME_BYTES)
         return false;
-    return j->hidden || name.p[0] != '.';
+    return (j->hidden || name.p[0] != '.') && !is_unreachable(name);
 }
 
 static int read_entry(struct vfs_list_job *j, int dir, const struct dirent *d)

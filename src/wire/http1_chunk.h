@@ -33,4 +33,11 @@ void http1_chunk_init(struct http1_chunk *c);
  * Transfer-Encoding, Host) are malformed. */
 MUST_USE ssize_t http1_chunk_read(struct http1_chunk *c, slice in, slice *data_out);
 
+/* What is still to come of the current chunk's data; 0 until its whole size line has been read (it
+ * may be malformed yet), and between chunks. */
+static inline uint64_t http1_chunk_announced(const struct http1_chunk *c)
+{
+    return c->digits ? 0 : c->left;
+}
+
 #endif

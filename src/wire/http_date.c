@@ -14,10 +14,6 @@ static const slice day_names[7] = {
     SLICE("Thursday"), SLICE("Friday"), SLICE("Saturday"),
 };
 
-static const char month_names[12][4] = {
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-};
-
 /* 1970-01-01 was a Thursday. */
 static unsigned weekday_of(int64_t unix_seconds)
 {
@@ -42,15 +38,11 @@ void http_date_put(struct fmt *f, int64_t unix_seconds)
     fmt_str(&date, ", ");
     fmt_u64_wide(&date, (uint64_t)c.day, 2);
     fmt_char(&date, ' ');
-    fmt_str(&date, month_names[c.month - 1]);
+    fmt_str(&date, civil_months[c.month - 1]);
     fmt_char(&date, ' ');
     fmt_u64_wide(&date, (uint64_t)c.year, 4);
     fmt_char(&date, ' ');
-    fmt_u64_wide(&date, (uint64_t)c.hour, 2);
-    fmt_char(&date, ':');
-    fmt_u64_wide(&date, (uint64_t)c.minute, 2);
-    fmt_char(&date, ':');
-    fmt_u64_wide(&date, (uint64_t)c.second, 2);
+    civil_put_time(&date, &c);
     fmt_str(&date, " GMT");
     fmt_put(f, fmt_done(&date)); /* whole or not at all */
 }
@@ -91,8 +83,8 @@ static bool take_day_name(slice *s, size_t letters)
 
 static bool take_month(slice *s, int64_t *month)
 {
-    for (size_t i = 0; i < COUNT_OF(month_names); i++)
-        if (take(s, slice_of(month_names[i], 3))) {
+    for (size_t i = 0; i < COUNT_OF(civil_months); i++)
+        if (take(s, slice_of(civil_months[i], 3))) {
             *month = (int64_t)i + 1;
             return true;
         }
@@ -119,7 +111,7 @@ static bool parse_imf(slice s, struct civil *c)
  * recent year in the past with the same last two digits. */
 static void choose_century(struct civil *c, int64_t now_unix)
 {
-    struct civil limit = civil_of(MAX(CIVIL_FIRST, MIN(CIVIL_LAST, now_unix)));
+    struct civil limit = civil_within(now_unix);
     limit.year += 50;
     int64_t digits = c->year;
     c->year = limit.year - limit.year % 100 + digits;

@@ -111,6 +111,11 @@ static const char built_in[] =
     "video/x-matroska mkv\n"
     "video/x-msvideo avi\n";
 
+/* What the system's table says of these is older, or is not what a browser makes of them. */
+static const char over_system[] = "video/mp2t ts\n" /* there: translations of Qt */
+                                  "application/rss+xml rss\n"
+                                  "audio/wav wav\n";
+
 /* Writes at most [room] bytes of [s] in lower case. */
 static slice lower(slice s, char *room, size_t room_n)
 {
@@ -237,6 +242,11 @@ bool mime_load(struct mime_table *t, slice text)
             return false;
     }
     return true;
+}
+
+bool mime_load_system(struct mime_table *t, slice text)
+{
+    return mime_load(t, text) && mime_load(t, slice_str(over_system));
 }
 
 struct mime_table *mime_new(struct mem_owner *owner)

@@ -24,6 +24,10 @@ void mime_free(struct mime_table **t);
  * stay in force. */
 MUST_USE bool mime_load(struct mime_table *t, slice text);
 
+/* The same for the text of the system's /etc/mime.types; then a few extensions get their type of
+ * the web again, which it means otherwise (.ts is a film, not a translation). */
+MUST_USE bool mime_load_system(struct mime_table *t, slice text);
+
 /* The value of Content-Type for a file name (a path may stand before it). Case does not matter.
  * Never empty: text types and JavaScript get "; charset=utf-8", because browsers guess otherwise.
  * Not JSON (always UTF-8, RFC 8259 8.1; it has no charset parameter), not application/xml, SVG and

@@ -54,8 +54,8 @@ static char *end_segment(char *root, char *segment, char *end)
     return root + (parent - root) + 1;
 }
 
-/* Writes the path to [root]; its end, or NULL. */
-static char *decode_path(slice rest, char *root, const char *limit)
+/* Writes the path to [root] and says where it ends. 0, or a status. */
+static int decode_path(slice rest, char *root, const char *limit, char **end_out)
 {
     char *p = root, *segment;
     *p++ = '/';
@@ -65,30 +65,35 @@ static char *decode_path(slice rest, char *root, const char *limit)
             rest = slice_skip(rest, 1);
             p = end_segment(root, segment, p);
             if (!p)
-                return NULL;
+                return -400;
             if (p[-1] != '/') {
                 if (p == limit)
-                    return NULL;
+                    return -404;
                 *p++ = '/';
             }
             segment = p;
-        } else if (p == limit || !decode_byte(&rest, p++)) {
-            return NULL;
+        } else if (p == limit) {
+            return -404;
+        } else if (!decode_byte(&rest, p++)) {
+            return -400;
         }
     }
-    return end_segment(root, segment, p);
+    *end_out = end_segment(root, segment, p);
+    return *end_out ? 0 : -400;
 }
 
-bool uri_path_decode(slice encoded, struct fmt *out)
+int uri_path_decode(slice encoded, struct fmt *out)
 {
     size_t room = MIN(fmt_room(out), (size_t)URI_PATH_MAX);
-    if (!encoded.n || encoded.p[0] != '/' || !room || out->full)
-        return false;
-    char *end = decode_path(slice_skip(encoded, 1), out->p, out->p + room);
-    if (!end)
-        return false;
-    out->p = end;
-    return true;
+    if (!encoded.n || encoded.p[0] != '/')
+        return -400;
+    if (!room || out->full)
+        return -404;
+    char *end;
+    int status = decode_path(slice_skip(encoded, 1), out->p, out->p + room, &end);
+    if (status == 0)
+        out->p = end;
+    return status;
 }
 
 void uri_path_encode(slice path, struct fmt *out)

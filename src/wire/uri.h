@@ -10,9 +10,12 @@
  * [encoded] begins with "/". The result begins with "/" and holds no control character, no "//", no
  * "." or ".." segment; a final "/" stays. Bytes above 0x7f are part of a name like any other.
  *
- * False: it is malformed (a bad %HH, a control character, encoded or not, an encoded slash, ".."
- * above the root) or longer than URI_PATH_MAX or the room. [out] is as it was then. */
-MUST_USE bool uri_path_decode(slice encoded, struct fmt *out);
+ * 0, or what is found first, with [out] as it was: -400, malformed (a bad %HH, a control character,
+ * encoded or not, an encoded slash, ".." above the root); -404, longer than URI_PATH_MAX or the
+ * room: nothing has such a name (RFC 9112 3: lines of 8000 bytes should be taken, so it is not
+ * 414).
+ */
+MUST_USE int uri_path_decode(slice encoded, struct fmt *out);
 
 /* Writes [path] percent-encoded for a URI path (RFC 3986 3.3: pchar and "/" stay). */
 void uri_path_encode(slice path, struct fmt *out);

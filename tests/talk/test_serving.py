@@ -54,6 +54,7 @@ def test_ipv6(serve, tmp_path):
 def test_several_listeners(serve):
     server = serve(SITE, listen=("127.0.0.1:0", "127.0.0.1:0", "127.0.0.2:0"))
     assert len(set(server.urls)) == 3
+    assert [url.split(":")[0] for url in server.urls] == ["127.0.0.1", "127.0.0.1", "127.0.0.2"]  # as they were given
     for url in server.urls:
         assert server.connect(url).get("/a.txt").body == b"hello\n"
 
@@ -181,6 +182,12 @@ def test_log_of_a_transfer_cut_off(serve, tmp_path):
     assert entry["target"] == "/big" and entry["status"] == 200 and entry["bytes"] < 8 << 20
 
 
+def test_log_on_a_full_disk_is_told_without_further_requests(serve):
+    server = serve(SITE, "--access-log", "/dev/full")
+    server.get("/a.txt")
+    server.err.wait(r"No space left on device")
+
+
 def test_log_is_complete_at_the_end(serve, tmp_path):
     log = tmp_path / "log"
     server = serve(SITE, "--access-log", str(log))
@@ -255,14 +262,15 @@ def test_drain_has_a_limit(serve):
     assert "did not end in time" in server.err.text
 
 
-def test_two_interrupts_end_at_once(serve):
+@pytest.mark.parametrize("first, second", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT)])
+def test_asked_twice_it_ends_at_once(serve, first, second):
     server = serve(SITE, "--drain-timeout", "1h")
     wire = server.connect(receive_buffer=4096)
     wire.ask("/big")
     wire._head()
-    server.signal(signal.SIGINT)
+    server.signal(first)
     server.err.wait("no new connections")
-    server.signal(signal.SIGINT)
+    server.signal(second)
     server.wait_end(10)
 
 

@@ -175,6 +175,41 @@ static void test_wild(void **state)
     free(want);
 }
 
+/* A chunk that is too long is refused when its size is known, before any of its data; in any pieces
+ * the answer is the same. */
+static void test_chunk_too_long(void **state)
+{
+#define CHUNKED "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    static const struct {
+        const char *text, *answer; /* NULL: none yet */
+    } rows[] = {
+        {CHUNKED "1000\r\n", NULL}, /* 4096 are allowed */
+        {CHUNKED "1001", NULL},
+        {CHUNKED "1001\r\n", "HTTP/1.1 413 "},
+        {CHUNKED "1001;a=b\r\n", "HTTP/1.1 413 "},
+        {CHUNKED "ffffffffffffffff\r\n", "HTTP/1.1 413 "},
+        {CHUNKED "fffffffffffffffff", "HTTP/1.1 400 "},
+        {CHUNKED "1001 \r\n", "HTTP/1.1 400 "},
+        {CHUNKED "5\r\nhello\r\nffb\r\n", NULL},
+        {CHUNKED "5\r\nhello\r\nffc\r\n", "HTTP/1.1 413 "},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        for (uint32_t piece = 0; piece < 4; piece++) {
+            struct loop_sim_settings settings = {.recv_max = piece};
+            struct rig *r = rig_new(&settings);
+            assert_true(rig_connect(r));
+            sim_peer_send(r->peer, slice_str(rows[i].text));
+            loop_sim_settle(r->sim);
+            char *got = rig_answers(r);
+            if (rows[i].answer ? strncmp(got, rows[i].answer, 13) != 0 : got[0])
+                fail_msg("%s, %u at a time: %s", rows[i].text, piece, got);
+            free(got);
+            rig_free(r);
+        }
+    }
+#undef CHUNKED
+}
+
 static void test_reset_anywhere(void **state)
 {
     struct loop_sim_settings settings = {.recv_max = 7, .send_max = 100};
@@ -324,10 +359,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_calm),           cmocka_unit_test(test_wild),
-        cmocka_unit_test(test_reset_anywhere), cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_slow_head),      cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_slow_body),      cmocka_unit_test(test_slow_reader),
-        cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_chunk_too_long), cmocka_unit_test(test_reset_anywhere),
+        cmocka_unit_test(test_no_memory),      cmocka_unit_test(test_slow_head),
+        cmocka_unit_test(test_idle),           cmocka_unit_test(test_slow_body),
+        cmocka_unit_test(test_slow_reader),    cmocka_unit_test(test_drain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

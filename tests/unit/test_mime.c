@@ -144,6 +144,22 @@ static void test_mime_load(void **state)
     assert_slice(mime_of(w->table, SLICE("a.xyz")), SLICE("application/x-third"));
 }
 
+static void test_mime_load_system(void **state)
+{
+    struct world *w = *state;
+    static const struct row rows[] = {
+        {SLICE("a.ts"), SLICE("video/mp2t")},
+        {SLICE("a.wav"), SLICE("audio/wav")},
+        {SLICE("a.new"), SLICE("application/x-new")},
+        {SLICE("a.html"), SLICE("text/x-own; charset=utf-8")},
+    };
+    assert_true(mime_load_system(w->table, SLICE("text/vnd.trolltech.linguist ts\naudio/x-wav wav\n"
+                                                 "application/x-new new\ntext/x-own html\n")));
+    check_rows(w->table, rows, COUNT_OF(rows));
+    assert_true(mime_load(w->table, SLICE("text/x-typescript ts"))); /* the site's own lines win */
+    assert_slice(mime_of(w->table, SLICE("a.ts")), SLICE("text/x-typescript; charset=utf-8"));
+}
+
 /* More lines than the table has buckets. */
 static void test_mime_many_lines(void **state)
 {
@@ -194,7 +210,8 @@ static void test_mime_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_mime_built_in),   TEST(test_mime_without_a_known_extension), TEST(test_mime_load),
+        TEST(test_mime_built_in),   TEST(test_mime_without_a_known_extension),
+        TEST(test_mime_load),       TEST(test_mime_load_system),
         TEST(test_mime_many_lines), cmocka_unit_test(test_mime_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -443,6 +443,28 @@ static void who_reads_slowly_but_enough_lives(struct test_net *net)
 }
 ON_SIM(who_reads_slowly_but_enough_lives)
 
+/* Without a rate a closing stream ends, too: some progress is asked for, no speed. */
+static void closing_does_not_wait_for_ever(struct test_net *net)
+{
+    struct rig *r = rig_new(net);
+    assert_int_equal(rig_try_open(r), 0);
+    peer_slow(r->peer, true);
+    assert_true(rig_push(r, 100000));
+    loop_sim_advance(net->sim, 3600000); /* open: as long as it likes */
+    assert_int_equal(r->closes, 0);
+    stream_close(&r->stream, true);
+    for (int i = 0; i < 20; i++) {
+        loop_sim_advance(net->sim, STREAM_RATE_MS * 2 / 3);
+        peer_read(r->peer, 1);
+    }
+    assert_int_equal(r->closes, 0);
+    loop_sim_advance(net->sim, 2 * STREAM_RATE_MS + 5000);
+    assert_int_equal(r->closes, 1);
+    assert_int_equal(r->error, -ETIMEDOUT);
+    rig_free(r);
+}
+ON_SIM(closing_does_not_wait_for_ever)
+
 static void rate_is_not_asked_of_who_has_all(struct test_net *net)
 {
     struct rig *r = rig_new(net);
@@ -482,6 +504,7 @@ int main(void)
         cmocka_unit_test(test_deadlines_move),
         cmocka_unit_test(test_who_reads_nothing_is_cut_off),
         cmocka_unit_test(test_who_reads_slowly_but_enough_lives),
+        cmocka_unit_test(test_closing_does_not_wait_for_ever),
         cmocka_unit_test(test_rate_is_not_asked_of_who_has_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

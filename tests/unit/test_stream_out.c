@@ -3,6 +3,8 @@
 #include "stream_rig.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -179,6 +181,80 @@ static void producer_is_pulled(struct test_net *net)
     rig_free(r);
 }
 ON_ALL(producer_is_pulled)
+
+/* ---- A large file: full segments while there is more of it, and nothing is held back when there
+ * is not. ---- */
+
+struct filer {
+    struct producer producer;
+    struct rig *rig;
+    struct holding holding;
+    uint64_t at;
+    bool waits;
+};
+
+static bool is_corked(const struct rig *r)
+{
+    int on = 0;
+    socklen_t n = sizeof on;
+    (void)!getsockopt(r->stream.lfd.fd, IPPROTO_TCP, TCP_CORK, &on, &n);
+    return on;
+}
+
+/* Five windows; it has to wait before the third. */
+static enum producer_result filer_more(struct producer *p, struct outq *q)
+{
+    struct filer *f = CONTAINER_OF(p, struct filer, producer);
+    const uint64_t window = sizeof f->holding.bytes / 5;
+    if (f->rig->net->kind == NET_EPOLL_TCP && f->at)
+        assert_true(is_corked(f->rig) || f->at == 2 * window);
+    if (f->at == 2 * window && !f->waits) {
+        f->waits = true;
+        return PRODUCER_WAIT;
+    }
+    assert_true(outq_push_file(q, &f->rig->io, f->holding.file, f->at, window, &f->holding.shared));
+    f->at += window;
+    return f->at == sizeof f->holding.bytes ? PRODUCER_DONE : PRODUCER_MORE;
+}
+
+static void filer_free(struct producer *p)
+{
+    struct filer *f = CONTAINER_OF(p, struct filer, producer);
+    shared_release(&f->holding.shared);
+}
+
+static bool has_two_windows(void *rig)
+{
+    return peer_received(((struct rig *)rig)->peer).n == 20000;
+}
+
+static bool has_all(void *rig)
+{
+    return peer_received(((struct rig *)rig)->peer).n == 50000;
+}
+
+static void large_file_is_corked(struct test_net *net)
+{
+    static const struct producer_ops ops = {
+        .name = "filer", .more = filer_more, .free = filer_free};
+    struct rig *r = rig_open(net);
+    struct filer f = {.producer.ops = &ops, .rig = r};
+    holding_init(&f.holding, 0);
+    assert_true(outq_push_producer(&r->stream.out, &r->io, &f.producer));
+    stream_touch(&r->stream);
+    assert_true(net_until(net, has_two_windows, r));
+    net_settle(net);
+    assert_true(f.waits);
+    assert_false(is_corked(r)); /* what it has is on its way although more will follow */
+    producer_wake(&f.producer);
+    assert_true(net_until(net, has_all, r));
+    net_settle(net);
+    assert_false(is_corked(r));
+    rig_expect_received(r, 50000);
+    assert_int_equal(f.holding.freed, 1);
+    rig_free(r);
+}
+ON_ALL(large_file_is_corked)
 
 static void nobody_reads_nobody_produces(struct test_net *net)
 {
@@ -452,6 +528,7 @@ int main(void)
         cmocka_unit_test(test_abort_releases),
         cmocka_unit_test(test_file_cut_short),
         cmocka_unit_test(test_producer_is_pulled),
+        cmocka_unit_test(test_large_file_is_corked),
         cmocka_unit_test(test_nobody_reads_nobody_produces),
         cmocka_unit_test(test_idle_producer_stalls_nobody),
         cmocka_unit_test(test_room_is_told_after_a_producer),

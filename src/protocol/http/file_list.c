@@ -76,28 +76,12 @@ static void on_rendered(struct work_job *job)
     buf_release(&page);
 }
 
-static int status_of(int error)
-{
-    switch (error) {
-    case -ENOENT:
-    case -ENOTDIR:
-        return 404;
-    case -EACCES:
-    case -EPERM:
-    case -EXDEV:
-    case -ELOOP:
-        return 403;
-    default:
-        return 503;
-    }
-}
-
 static void on_listed(struct vfs_list *list)
 {
     struct list_task *t = CONTAINER_OF(list, struct list_task, list);
     struct exchange *ex = t->ex;
     if (list->error) {
-        int status = status_of(list->error);
+        int status = h_file_status(list->error);
         ex->on_gone = NULL;
         free_task(t);
         exchange_fail(ex, status, SLICE(""));

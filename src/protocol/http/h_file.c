@@ -94,7 +94,7 @@ static void fail(struct task *t, int status)
     exchange_fail(t->ex, status, SLICE(""));
 }
 
-static int status_of(int error)
+int h_file_status(int error)
 {
     switch (error) {
     case -ENOENT:
@@ -290,7 +290,7 @@ static void step_named(struct task *t, struct vfs_node *node)
     }
     vfs_node_release(node);
     if (kind == VFS_ABSENT)
-        fail(t, status_of(error));
+        fail(t, h_file_status(error));
     else if (t->ex->path.p[t->ex->path.n - 1] != '/')
         redirect(t);
     else

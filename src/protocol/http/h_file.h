@@ -27,6 +27,9 @@ struct h_file {
     struct work_lane *lane; /* where large listings are rendered */
 };
 
+/* The status that tells a client of [error] (-errno) of the tree, for files and listings alike. */
+int h_file_status(int error);
+
 /* False without memory. [mime] outlives the handler; the handler outlives [vfs], whose nodes hold
  * what it prepared, and is finished after it. */
 MUST_USE bool h_file_init(struct h_file *hf, struct loop *loop, struct mem_book *book,

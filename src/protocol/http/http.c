@@ -155,17 +155,18 @@ static int objection(struct http_server *http, struct exchange *ex)
     return 0;
 }
 
-static bool decode_path(struct exchange *ex)
+/* 0, or a status. */
+static int decode_path(struct exchange *ex)
 {
     slice encoded = ex->req->path;
     char *room = arena_alloc(&ex->arena, MIN(encoded.n, URI_PATH_MAX) + 1);
     if (!room)
-        return false;
+        return 503;
     struct fmt f = fmt_on(room, MIN(encoded.n, URI_PATH_MAX) + 1);
-    if (!uri_path_decode(encoded, &f))
-        return false;
-    ex->path = fmt_done(&f);
-    return true;
+    int status = uri_path_decode(encoded, &f);
+    if (status == 0)
+        ex->path = fmt_done(&f);
+    return -status;
 }
 
 void http_dispatch(struct http_server *http, struct exchange *ex)
@@ -177,8 +178,8 @@ void http_dispatch(struct http_server *http, struct exchange *ex)
         exchange_fail(ex, status, SLICE(""));
     } else if (ex->req->form == TARGET_ASTERISK) { /* OPTIONS *: RFC 9110 9.3.7 */
         exchange_send(ex, 204, SLICE("Allow: GET, HEAD, OPTIONS\r\n"), SLICE(""));
-    } else if (!decode_path(ex)) {
-        exchange_fail(ex, 400, SLICE(""));
+    } else if ((status = decode_path(ex)) != 0) {
+        exchange_fail(ex, status, SLICE(""));
     } else {
         http->handler->ops->handle(http->handler, ex);
     }

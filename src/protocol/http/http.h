@@ -20,7 +20,7 @@ struct http_settings {
     uint32_t requests;      /* per connection, 0 = no limit */
     int64_t keepalive_ms;   /* between requests */
     int64_t header_ms;      /* for a whole head, from accept or from its first byte: 408 */
-    uint32_t rate_bytes;    /* a body must bring so many bytes ... */
+    uint64_t rate_bytes;    /* a body must bring so many bytes ... */
     int64_t rate_ms;        /* ... in each such time: 408 */
     /* Names that are served, without port; a request for another is 421. None = all. The slices
      * outlive the server. */

@@ -238,6 +238,12 @@ static void give_body(struct exchange *ex, slice data)
         on_body(ex, data, ex->body_done);
 }
 
+static bool is_too_long(const struct exchange *ex, uint64_t limit)
+{
+    uint64_t announced = ex->req->chunked ? http1_chunk_announced(&ex->chunk) : 0;
+    return ex->body_seen > limit || announced > limit - ex->body_seen;
+}
+
 /* Reads what there is. True: the body is complete (or given up). */
 static bool read_body(struct http1 *h, struct exchange *ex)
 {
@@ -255,7 +261,7 @@ static bool read_body(struct http1 *h, struct exchange *ex)
         if (n == 0 && !ex->body_done)
             return false;
         ex->body_seen += data.n;
-        if (ex->body_seen > settings->body_bytes) {
+        if (is_too_long(ex, settings->body_bytes)) {
             break_off(ex, 413);
             return true;
         }
