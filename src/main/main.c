@@ -1,6 +1,7 @@
 /* main: the command line. */
 #include "base/near.h"
 #include "main/options.h"
+#include "main/run.h"
 #include "main/serve.h"
 #include "version.h"
 
@@ -12,6 +13,15 @@ static int do_serve(int count, char **words)
     if (options_parse(&o, count, words, error))
         return serve(&o);
     (void)fprintf(stderr, "medusa serve: %s\n", error);
+    return 2;
+}
+
+static int do_run(int count, char **words)
+{
+    if (count == 1)
+        return run_script(words[0]);
+    (void)fprintf(stderr, count ? "medusa run: one script can be run, not %d\n"
+                                : "medusa run: which script? As in: medusa run site.lua\n", count);
     return 2;
 }
 
@@ -44,7 +54,7 @@ static const struct command {
     slice name;
     int (*run)(int count, char **words);
 } commands[] = {
-    {SLICE("serve"), do_serve}, {SLICE("help"), do_help}, {SLICE("version"), do_version},
+    {SLICE("serve"), do_serve}, {SLICE("run"), do_run},       {SLICE("help"), do_help}, {SLICE("version"), do_version},
     {SLICE("--help"), do_help}, {SLICE("-h"), do_help},   {SLICE("--version"), do_version},
 };
 

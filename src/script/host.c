@@ -48,3 +48,18 @@ void host_fini(struct host *host)
     l_task_host_fini(host);
     mem_owner_fini(&host->owner);
 }
+
+void host_status_log(struct host *host)
+{
+    LIST_EACH (n, &host->units) {
+        const struct unit *unit = CONTAINER_OF(n, struct unit, link);
+        log_line(host->log, LOG_NOTICE, "status.unit",
+                 "script %s (%s): %zu bytes of heap, at most %zu, limit %zu; loaded %llu times, %llu errors, %u versions alive",
+                 unit->name, unit->path, unit->heap.bytes, unit->heap.peak, unit->limits.heap_bytes,
+                 (unsigned long long)unit->loads, (unsigned long long)unit->errors, unit->versions);
+    }
+    LIST_EACH (n, &host->book->owners) {
+        const struct mem_owner *o = CONTAINER_OF(n, struct mem_owner, link);
+        log_line(host->log, LOG_NOTICE, "status.owner", "memory of %s: %zu bytes, at most %zu", o->name, o->bytes, o->peak);
+    }
+}

@@ -49,6 +49,9 @@ struct host {
     void *services[8];
 };
 
+/* What units, servers and heaps there are, to the log. */
+void host_status_log(struct host *host);
+
 /* 0 or -errno: no thread could be started, no memory. */
 MUST_USE int host_init(struct host *host);
 
