@@ -130,22 +130,10 @@ static void run(struct work_job *job)
     resolver_dns_files(CONTAINER_OF(job, struct resolver_question, job));
 }
 
-/* Two may have been sent to make a channel: the first one counts. */
-static int take_channel(struct resolver_question *q)
-{
-    struct resolver *resolver = q->resolver;
-    if (q->channel && !resolver->channel && !resolver->is_stopped)
-        resolver->channel = q->channel;
-    else if (q->channel)
-        ares_destroy(q->channel);
-    q->channel = NULL;
-    return resolver->channel ? 0 : q->status == ARES_ENOMEM ? -ENOMEM : -EIO;
-}
-
 static void back_from_lane(struct work_job *job)
 {
     struct resolver_question *q = CONTAINER_OF(job, struct resolver_question, job);
-    int error = q->wants_channel ? take_channel(q) : 0;
+    int error = resolver_dns_take(q);
     if (!q->asker || q->count)
         resolver_question_end(q, 0);
     else if (error)
