@@ -37,7 +37,7 @@ struct resolve {
     /* read-only, in done and afterwards */
     int error; /* 0, and then count > 0; or one of resolver_error_text */
     unsigned count;
-    struct addr addrs[RESOLVE_MAX]; /* best first */
+    struct addr addrs[RESOLVE_MAX]; /* best first, IPv6 and IPv4 by turns */
     /* private */
     struct list_node ready;
     struct resolver_question *question;

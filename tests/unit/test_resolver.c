@@ -294,6 +294,7 @@ static void test_servers_answer(void **state)
     assert_int_equal(look_up(&a, &d, "both.test", AF_UNSPEC), 0);
     assert_int_equal(a.resolve.count, 3);
     assert_true(has(&a, "192.0.2.1:443") && has(&a, "[2001:db8::7]:443"));
+    assert_int_not_equal(a.resolve.addrs[0].any.sa_family, a.resolve.addrs[1].any.sa_family);
     assert_int_equal(look_up(&a, &d, "both.test", AF_INET), 0);
     assert_int_equal(a.resolve.count, 2);
     assert_int_equal(look_up(&a, &d, "six.test", AF_INET6), 0);
