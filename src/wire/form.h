@@ -18,8 +18,8 @@ struct form_pair {
 bool form_next(slice *rest, struct form_pair *pair_out);
 
 /* "+" becomes a blank and "%HH" a byte, any byte; written to [room] of at least encoded.n bytes
- * (it may be encoded.p).
- * False: there is a "%" without two digits; it stands for itself in *text_out, as in browsers. */
+ * (it may be encoded.p). False: there is a "%" without two digits; it stands for itself in
+ * *text_out, as in browsers. */
 bool form_decode(slice encoded, char *room, slice *text_out);
 
 /* As a name or value of a form: a blank becomes "+". */
