@@ -14,6 +14,7 @@
 #include "protocol/http/route_pattern.h"
 
 #define BUCKETS   16
+#define ROOM      512
 #define BYTES_MAX (64 * MIB) /* far beyond what ROUTES_MAX patterns can take */
 
 static const struct hash_key fixed_key = {0x726f757465, 0x7461626c65};
@@ -66,6 +67,7 @@ struct route_table {
     unsigned depth;     /* most segments in the tree */
     unsigned wild_dots; /* most dots of a "*." host, that one included */
     bool has_sites;
+    char room[ROOM]; /* first memory of the arena */
 };
 
 struct route_table *route_table_new(struct mem_owner *owner)
@@ -74,7 +76,7 @@ struct route_table *route_table_new(struct mem_owner *owner)
     if (!t)
         return NULL;
     t->owner = owner;
-    arena_init(&t->arena, owner, NULL, 0, BYTES_MAX);
+    arena_init(&t->arena, owner, t->room, sizeof t->room, BYTES_MAX);
     if (hash_table_init(&t->sites, owner, BUCKETS)) {
         if (hash_table_init(&t->exacts, owner, BUCKETS)) {
             if (hash_table_init(&t->branches, owner, BUCKETS))
