@@ -97,6 +97,14 @@ bool addr_parse(slice text, struct addr *out, const char **why)
     return true;
 }
 
+struct addr addr_any_v4(uint16_t port)
+{
+    struct in_addr any = {.s_addr = htonl(INADDR_ANY)};
+    struct addr a = {.is_any = true};
+    set_v4(&a, &any, port);
+    return a;
+}
+
 uint16_t addr_port(const struct addr *a)
 {
     if (a->any.sa_family == AF_INET)

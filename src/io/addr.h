@@ -25,6 +25,9 @@ MUST_USE bool addr_parse(slice text, struct addr *out, const char **why);
 /* As it would be written: "127.0.0.1:8080", "[::1]:8080", "unix:/path". */
 void addr_put(struct fmt *f, const struct addr *a);
 
+/* All IPv4 interfaces: what ":port" means on a machine without IPv6. */
+struct addr addr_any_v4(uint16_t port);
+
 /* 0 for Unix sockets. */
 uint16_t addr_port(const struct addr *a);
 

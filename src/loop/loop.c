@@ -109,10 +109,15 @@ void loop_free(struct loop **at)
 
 /* ---- Descriptors: handed to the engine. ---- */
 
-int loop_open(struct loop *loop, struct loop_fd *lfd, int fd, const struct loop_fd_ops *ops)
+static void init_fd(struct loop_fd *lfd, int fd, const struct loop_fd_ops *ops)
 {
     *lfd = (struct loop_fd){.ops = ops, .fd = fd};
     list_init(&lfd->ready);
+}
+
+int loop_open(struct loop *loop, struct loop_fd *lfd, int fd, const struct loop_fd_ops *ops)
+{
+    init_fd(lfd, fd, ops);
     int error = loop->ops->open(loop->backend, lfd);
     if (error < 0)
         lfd->fd = -1; /* the number is still the caller's, and soon perhaps another's */
@@ -127,6 +132,18 @@ void loop_close(struct loop *loop, struct loop_fd *lfd)
     list_remove(&lfd->ready);
     loop->ops->close(loop->backend, lfd);
     lfd->fd = -1;
+}
+
+int loop_release(struct loop *loop, struct loop_fd *lfd)
+{
+    int fd = lfd->fd;
+    if (fd < 0)
+        return -1;
+    lfd->want = 0;
+    list_remove(&lfd->ready);
+    loop->ops->release(loop->backend, lfd);
+    lfd->fd = -1;
+    return fd;
 }
 
 void loop_recv_start(struct loop *loop, struct loop_fd *lfd)
@@ -170,6 +187,34 @@ void loop_accept_start(struct loop *loop, struct loop_fd *lfd)
 void loop_accept_stop(struct loop *loop, struct loop_fd *lfd)
 {
     loop->ops->accept_stop(loop->backend, lfd);
+}
+
+int loop_connect(struct loop *loop, struct loop_fd *lfd, const struct sockaddr *to,
+                 socklen_t to_bytes, const struct loop_fd_ops *ops)
+{
+    init_fd(lfd, -1, ops);
+    return loop->ops->connect(loop->backend, lfd, to, to_bytes);
+}
+
+void loop_datagrams_start(struct loop *loop, struct loop_fd *lfd)
+{
+    loop->ops->datagrams_start(loop->backend, lfd);
+}
+
+void loop_datagrams_stop(struct loop *loop, struct loop_fd *lfd)
+{
+    loop->ops->datagrams_stop(loop->backend, lfd);
+}
+
+int loop_send_to(struct loop *loop, struct loop_fd *lfd, slice data, const struct sockaddr *to,
+                 socklen_t to_bytes)
+{
+    return loop->ops->send_to(loop->backend, lfd, data, to, to_bytes);
+}
+
+int loop_poll(struct loop *loop, struct loop_fd *lfd, unsigned events)
+{
+    return loop->ops->poll(loop->backend, lfd, events);
 }
 
 /* ---- Later in this turn. ---- */

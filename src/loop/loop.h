@@ -11,7 +11,8 @@
  * loop_bury.
  *
  * Owner of everything here: struct loop, one per thread that runs one; nothing is global. All
- * functions are for the loop's thread only, without exception: what comes back from worker threads goes through work_finished (loop_backend.h). */
+ * functions are for the loop's thread only, without exception: what comes back from worker threads
+ * goes through work_finished (loop_backend.h). */
 #ifndef LOOP_LOOP_H
 #define LOOP_LOOP_H
 
@@ -44,6 +45,17 @@ struct loop_fd_ops {
      * during the call. */
     void (*on_accept)(struct loop_fd *fd, int sock, const struct sockaddr *peer,
                       socklen_t peer_bytes);
+
+    /* loop_connect ended: 0, or a negative errno (-ECONNREFUSED ...), and then there is nothing to
+     * do but loop_close. */
+    void (*on_connected)(struct loop_fd *fd, int error);
+
+    /* A datagram has come, perhaps an empty one. [in] and [from] are valid during the call. */
+    void (*on_datagram)(struct loop_fd *fd, slice in, const struct sockaddr *from,
+                        socklen_t from_bytes);
+
+    /* What loop_poll asked for is so: [events] of enum loop_poll. */
+    void (*on_ready)(struct loop_fd *fd, unsigned events);
 };
 
 /* One descriptor, embedded in its owner (stream, listener). 32 bytes. */
@@ -70,6 +82,11 @@ MUST_USE int loop_open(struct loop *loop, struct loop_fd *lfd, int fd,
  * (loop_bury). */
 void loop_close(struct loop *loop, struct loop_fd *lfd);
 
+/* No more news; the descriptor, which is returned, stays open and is the caller's again: for
+ * another owner, who may loop_open it in this same turn. No send may be pending. *lfd as after
+ * loop_close. -1: it was closed. */
+MUST_USE int loop_release(struct loop *loop, struct loop_fd *lfd);
+
 /* Tell on_recv whenever bytes arrive / no longer. Right after accepting, bytes are often there
  * already: the first attempt is made in this turn. */
 void loop_recv_start(struct loop *loop, struct loop_fd *lfd);
@@ -94,6 +111,33 @@ size_t loop_unsent(struct loop *loop, struct loop_fd *lfd);
 /* Tell on_accept for each new connection / no longer. */
 void loop_accept_start(struct loop *loop, struct loop_fd *lfd);
 void loop_accept_stop(struct loop *loop, struct loop_fd *lfd);
+
+/* Instead of loop_open: [lfd] becomes a new stream socket that connects to [to] (Internet or Unix);
+ * on_connected tells, in a later turn. It waits as long as the kernel does: time is the caller's.
+ * Afterwards it can be used, or released and handed on. < 0: -errno, at once; nothing is open. */
+MUST_USE int loop_connect(struct loop *loop, struct loop_fd *lfd, const struct sockaddr *to,
+                          socklen_t to_bytes, const struct loop_fd_ops *ops);
+
+/* ---- Datagram sockets. ---- */
+
+/* Tell on_datagram for each that comes / no longer. Those of more than 64 KiB are dropped. */
+void loop_datagrams_start(struct loop *loop, struct loop_fd *lfd);
+void loop_datagrams_stop(struct loop *loop, struct loop_fd *lfd);
+
+/* Sends one datagram now or never. < 0: -errno; -EAGAIN: the kernel has no room, it is lost. */
+MUST_USE int loop_send_to(struct loop *loop, struct loop_fd *lfd, slice data,
+                          const struct sockaddr *to, socklen_t to_bytes);
+
+/* ---- For libraries that own their descriptor, and read and write it themselves (c-ares). Nobody
+ * else: what the loop reads itself works on every engine, this works on epoll only. ---- */
+
+enum loop_poll { LOOP_READABLE = 1, LOOP_WRITABLE = 2 };
+
+/* On a descriptor that came by loop_open, and that no other function is used on: tell on_ready in
+ * every turn in which one of [events] is so (an error counts as all of them); 0: nothing more. It
+ * is never closed by the loop if it leaves by loop_release, before the library closes it. < 0:
+ * -errno. */
+MUST_USE int loop_poll(struct loop *loop, struct loop_fd *lfd, unsigned events);
 
 /* ---- Time. Read once per turn. ---- */
 int64_t loop_now_ms(const struct loop *loop); /* monotonic */

@@ -8,7 +8,14 @@
 
 #include "loop/loop.h"
 
-enum { LOOP_WANT_RECV = 1, LOOP_WANT_SEND = 2, LOOP_WANT_ACCEPT = 4 };
+enum {
+    LOOP_WANT_RECV = 1,
+    LOOP_WANT_SEND = 2,
+    LOOP_WANT_ACCEPT = 4,
+    LOOP_WANT_CONNECT = 8,
+    LOOP_WANT_DATAGRAMS = 16,
+    LOOP_WANT_POLL = 32,
+};
 
 struct loop_backend {
     const struct loop_backend_ops *ops;
@@ -32,6 +39,7 @@ struct loop_backend_ops {
 
     int (*open)(struct loop_backend *b, struct loop_fd *lfd);
     void (*close)(struct loop_backend *b, struct loop_fd *lfd);
+    void (*release)(struct loop_backend *b, struct loop_fd *lfd);
     void (*recv_start)(struct loop_backend *b, struct loop_fd *lfd);
     void (*recv_stop)(struct loop_backend *b, struct loop_fd *lfd);
     ssize_t (*send)(struct loop_backend *b, struct loop_fd *lfd, const struct iovec *iov, int count,
@@ -42,6 +50,14 @@ struct loop_backend_ops {
     size_t (*unsent)(struct loop_backend *b, struct loop_fd *lfd);
     void (*accept_start)(struct loop_backend *b, struct loop_fd *lfd);
     void (*accept_stop)(struct loop_backend *b, struct loop_fd *lfd);
+    /* Sets lfd->fd when it succeeds. */
+    int (*connect)(struct loop_backend *b, struct loop_fd *lfd, const struct sockaddr *to,
+                   socklen_t to_bytes);
+    void (*datagrams_start)(struct loop_backend *b, struct loop_fd *lfd);
+    void (*datagrams_stop)(struct loop_backend *b, struct loop_fd *lfd);
+    int (*send_to)(struct loop_backend *b, struct loop_fd *lfd, slice data,
+                   const struct sockaddr *to, socklen_t to_bytes);
+    int (*poll)(struct loop_backend *b, struct loop_fd *lfd, unsigned events);
 
     /* Any thread: makes wait() return soon. */
     void (*wake)(struct loop_backend *b);

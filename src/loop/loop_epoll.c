@@ -26,11 +26,12 @@
 /* struct loop_fd.state */
 enum { CAN_RECV = 1, CAN_SEND = 2, CAN_ACCEPT = 4, REGISTERED = 8, HUNG_UP = 16, NOT_SOCKET = 32 };
 
-#define EVENTS_PER_TURN  512
-#define RECV_BYTES       (64 * KIB) /* the one shared input buffer */
-#define RECVS_PER_TURN   4          /* of one descriptor, before others have their turn */
-#define ACCEPTS_PER_TURN 64
-#define SENDFILE_MAX     (4 * MIB) /* in one call: about 0.3 ms */
+#define EVENTS_PER_TURN    512
+#define RECV_BYTES         (64 * KIB) /* the one shared input buffer */
+#define RECVS_PER_TURN     4          /* of one descriptor, before others have their turn */
+#define ACCEPTS_PER_TURN   64
+#define DATAGRAMS_PER_TURN 64
+#define SENDFILE_MAX       (4 * MIB) /* in one call: about 0.3 ms */
 
 /* The two calls that are made for every request, without the C library's wrappers: those announce a
  * cancellation point, twice per call, as soon as the process has threads (3 % of a small request);
@@ -110,6 +111,13 @@ static void epoll_close(struct loop_backend *b, struct loop_fd *lfd)
     close(lfd->fd); /* takes it out of epoll too: nobody else holds the open file */
 }
 
+/* Others may hold the open file (its next owner does), so closing is not enough here. */
+static void epoll_release(struct loop_backend *b, struct loop_fd *lfd)
+{
+    if (lfd->state & REGISTERED)
+        (void)!epoll_ctl(self_of(b)->epoll, EPOLL_CTL_DEL, lfd->fd, NULL);
+}
+
 static void epoll_recv_start(struct loop_backend *b, struct loop_fd *lfd)
 {
     lfd->want |= LOOP_WANT_RECV;
@@ -132,6 +140,67 @@ static void epoll_accept_start(struct loop_backend *b, struct loop_fd *lfd)
 static void epoll_accept_stop(struct loop_backend *b, struct loop_fd *lfd)
 {
     lfd->want &= (uint16_t)~LOOP_WANT_ACCEPT;
+}
+
+/* Done at once (Unix, sometimes loopback) or not: it is told when the descriptor has its turn. */
+static int epoll_connect(struct loop_backend *b, struct loop_fd *lfd, const struct sockaddr *to,
+                         socklen_t to_bytes)
+{
+    int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int error = connect(fd, to, to_bytes) < 0 ? errno : 0;
+    if (error && error != EINPROGRESS && error != EINTR) {
+        close(fd);
+        return -error;
+    }
+    lfd->fd = fd;
+    lfd->want = LOOP_WANT_CONNECT;
+    lfd->state = error ? 0 : CAN_SEND;
+    make_ready(self_of(b), lfd);
+    return 0;
+}
+
+static void epoll_datagrams_start(struct loop_backend *b, struct loop_fd *lfd)
+{
+    lfd->want |= LOOP_WANT_DATAGRAMS;
+    if (lfd->state & CAN_RECV)
+        make_ready(self_of(b), lfd);
+}
+
+static void epoll_datagrams_stop(struct loop_backend *b, struct loop_fd *lfd)
+{
+    lfd->want &= (uint16_t)~LOOP_WANT_DATAGRAMS;
+}
+
+static int epoll_send_to(struct loop_backend *b, struct loop_fd *lfd, slice data,
+                         const struct sockaddr *to, socklen_t to_bytes)
+{
+    ssize_t n;
+    do
+        n = sendto(lfd->fd, data.p, data.n, MSG_NOSIGNAL | MSG_DONTWAIT, to, to_bytes);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : 0;
+}
+
+/* A library reads what it likes and leaves the rest: level-triggered, unlike all others. */
+static int epoll_poll(struct loop_backend *b, struct loop_fd *lfd, unsigned events)
+{
+    struct loop_epoll *e = self_of(b);
+    struct epoll_event event = {.events = (events & LOOP_READABLE ? (uint32_t)EPOLLIN : 0) |
+                                          (events & LOOP_WRITABLE ? (uint32_t)EPOLLOUT : 0),
+                                .data.ptr = lfd};
+    bool is_known = lfd->state & REGISTERED;
+    lfd->want = events ? LOOP_WANT_POLL : 0;
+    lfd->state = is_known && events ? REGISTERED : 0;
+    list_remove(&lfd->ready); /* what was noted may not be so any more */
+    if (!events && !is_known)
+        return 0;
+    int op = !events ? EPOLL_CTL_DEL : is_known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    if (epoll_ctl(e->epoll, op, lfd->fd, &event) < 0)
+        return -errno;
+    lfd->state = events ? REGISTERED : 0;
+    return 0;
 }
 
 /* The kernel took nothing: on_sent(0) follows when EPOLLOUT says that there is room. */
@@ -280,8 +349,70 @@ static void do_accept(struct loop_epoll *e, struct loop_fd *lfd)
     }
 }
 
+static void do_datagrams(struct loop_epoll *e, struct loop_fd *lfd)
+{
+    for (int i = 0; i < DATAGRAMS_PER_TURN; i++) {
+        if (!(lfd->want & LOOP_WANT_DATAGRAMS) || !(lfd->state & CAN_RECV))
+            return;
+        struct sockaddr_storage from = {0};
+        socklen_t from_bytes = sizeof from;
+        ssize_t n = recvfrom(lfd->fd, e->buffer, RECV_BYTES, MSG_DONTWAIT | MSG_TRUNC,
+                             (struct sockaddr *)&from, &from_bytes);
+        if (n < 0 && errno == EAGAIN) {
+            lfd->state &= (uint16_t)~CAN_RECV;
+            return;
+        }
+        if (n < 0 || (size_t)n > RECV_BYTES)
+            continue; /* the echo of one that we sent, or too long: the next */
+        lfd->ops->on_datagram(lfd, slice_of(e->buffer, (size_t)n), (struct sockaddr *)&from,
+                              from_bytes);
+    }
+}
+
+static void do_connected(struct loop_fd *lfd)
+{
+    int error = 0;
+    socklen_t n = sizeof error;
+    if (getsockopt(lfd->fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0)
+        error = errno;
+    lfd->want = 0;
+    lfd->state |= CAN_RECV; /* nobody knows: the first attempt will tell */
+    lfd->ops->on_connected(lfd, -error);
+}
+
+static void do_poll(struct loop_fd *lfd)
+{
+    unsigned events = (lfd->state & CAN_RECV ? (unsigned)LOOP_READABLE : 0) |
+                      (lfd->state & CAN_SEND ? (unsigned)LOOP_WRITABLE : 0);
+    lfd->state &= (uint16_t) ~(CAN_RECV | CAN_SEND);
+    if (events)
+        lfd->ops->on_ready(lfd, events);
+}
+
+static bool can_go_on(const struct loop_fd *lfd)
+{
+    return (lfd->want & (LOOP_WANT_RECV | LOOP_WANT_DATAGRAMS) && lfd->state & CAN_RECV) ||
+           (lfd->want & LOOP_WANT_ACCEPT && lfd->state & CAN_ACCEPT) ||
+           (lfd->want & LOOP_WANT_CONNECT && lfd->state & CAN_SEND);
+}
+
+/* The rarer kinds. */
+static void go_on_otherwise(struct loop_epoll *e, struct loop_fd *lfd)
+{
+    if (lfd->want & LOOP_WANT_CONNECT && lfd->state & CAN_SEND)
+        do_connected(lfd);
+    if (lfd->want & LOOP_WANT_DATAGRAMS && lfd->state & CAN_RECV)
+        do_datagrams(e, lfd);
+}
+
 static void go_on(struct loop_epoll *e, struct loop_fd *lfd)
 {
+    if (lfd->want & LOOP_WANT_POLL) {
+        do_poll(lfd);
+        return; /* registered in a way of its own */
+    }
+    if (lfd->want & (LOOP_WANT_CONNECT | LOOP_WANT_DATAGRAMS))
+        go_on_otherwise(e, lfd);
     if (lfd->want & LOOP_WANT_ACCEPT && lfd->state & CAN_ACCEPT)
         do_accept(e, lfd);
     if (lfd->want & LOOP_WANT_SEND && lfd->state & CAN_SEND) {
@@ -292,9 +423,7 @@ static void go_on(struct loop_epoll *e, struct loop_fd *lfd)
         do_recv(e, lfd);
     if (lfd->fd < 0)
         return;
-    bool again = (lfd->want & LOOP_WANT_RECV && lfd->state & CAN_RECV) ||
-                 (lfd->want & LOOP_WANT_ACCEPT && lfd->state & CAN_ACCEPT);
-    if (again || !(lfd->state & REGISTERED))
+    if (can_go_on(lfd) || !(lfd->state & REGISTERED))
         make_ready(e, lfd);
 }
 
@@ -308,9 +437,7 @@ static void register_new(struct loop_epoll *e)
             continue;
         if (do_register(e, lfd) < 0)
             continue; /* out of memory: tried again next turn */
-        bool can = (lfd->want & LOOP_WANT_RECV && lfd->state & CAN_RECV) ||
-                   (lfd->want & LOOP_WANT_ACCEPT && lfd->state & CAN_ACCEPT);
-        if (!can)
+        if (!can_go_on(lfd))
             list_remove(n);
     }
 }
@@ -387,6 +514,7 @@ static const struct loop_backend_ops epoll_ops = {
     .wait = epoll_wait_and_tell,
     .open = epoll_open,
     .close = epoll_close,
+    .release = epoll_release,
     .recv_start = epoll_recv_start,
     .recv_stop = epoll_recv_stop,
     .send = epoll_send,
@@ -395,6 +523,11 @@ static const struct loop_backend_ops epoll_ops = {
     .unsent = epoll_unsent,
     .accept_start = epoll_accept_start,
     .accept_stop = epoll_accept_stop,
+    .connect = epoll_connect,
+    .datagrams_start = epoll_datagrams_start,
+    .datagrams_stop = epoll_datagrams_stop,
+    .send_to = epoll_send_to,
+    .poll = epoll_poll,
     .wake = epoll_wake,
 };
 

@@ -8,21 +8,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define EVENTS_PER_TURN 4 /* for one descriptor, before others have their turn */
-#define CHUNK           (64 * KIB)
 #define START_NS        (1000 * NS_PER_S)
 #define START_UNIX_S    ((int64_t)1700000000)
-
-/* The end behind [lfd], or NULL when it is closed. */
-static struct sim_end *end_of(struct loop_backend *b, const struct loop_fd *lfd)
-{
-    struct sim_end *e = sim_end_of_fd(sim_of(b), lfd->fd);
-    BUG_ON(e && e->lfd != lfd); /* the descriptor is somebody else's by now */
-    return e;
-}
 
 static int64_t sim_now_ns(struct loop_backend *b)
 {
@@ -81,37 +71,54 @@ static void sim_close(struct loop_backend *b, struct loop_fd *lfd)
         close(lfd->fd); /* its opening had failed */
 }
 
+static void sim_release(struct loop_backend *b, struct loop_fd *lfd)
+{
+    struct sim_end *e = sim_end_of_lfd(b, lfd);
+    if (!e)
+        return;
+    BUG_ON(e->send.is_pending || e->connect.is_pending);
+    e->lfd = NULL;
+    e->is_opened = e->wants_recv = e->wants_accept = false;
+    e->sim->loose++;
+}
+
 static void sim_recv_start(struct loop_backend *b, struct loop_fd *lfd)
 {
-    struct sim_end *e = end_of(b, lfd);
+    struct sim_end *e = sim_end_of_lfd(b, lfd);
     if (e)
         e->wants_recv = true;
 }
 
 static void sim_recv_stop(struct loop_backend *b, struct loop_fd *lfd)
 {
-    struct sim_end *e = end_of(b, lfd);
+    struct sim_end *e = sim_end_of_lfd(b, lfd);
     if (e)
         e->wants_recv = false;
 }
 
 static void sim_accept_start(struct loop_backend *b, struct loop_fd *lfd)
 {
-    struct sim_end *e = end_of(b, lfd);
+    struct sim_end *e = sim_end_of_lfd(b, lfd);
     if (e)
         e->wants_accept = true;
 }
 
 static void sim_accept_stop(struct loop_backend *b, struct loop_fd *lfd)
 {
-    struct sim_end *e = end_of(b, lfd);
+    struct sim_end *e = sim_end_of_lfd(b, lfd);
     if (e)
         e->wants_accept = false;
 }
 
+/* Libraries that read by themselves would find nothing: no byte passes through our descriptors. */
+static int sim_poll(struct loop_backend *b, struct loop_fd *lfd, unsigned events)
+{
+    return -EOPNOTSUPP;
+}
+
 static void sim_shutdown(struct loop_backend *b, struct loop_fd *lfd)
 {
-    struct sim_end *e = end_of(b, lfd);
+    struct sim_end *e = sim_end_of_lfd(b, lfd);
     if (!e || e->is_shut || e->is_reset)
         return;
     e->is_shut = true;
@@ -124,161 +131,13 @@ static void sim_shutdown(struct loop_backend *b, struct loop_fd *lfd)
 
 static size_t sim_unsent(struct loop_backend *b, struct loop_fd *lfd)
 {
-    const struct sim_end *e = end_of(b, lfd);
+    const struct sim_end *e = sim_end_of_lfd(b, lfd);
     return e && e->other ? e->other->in.n : 0;
 }
 
 static void sim_wake(struct loop_backend *b)
 {
     atomic_store(&sim_of(b)->is_woken, true);
-}
-
-/* ---- Sending. ---- */
-
-/* 0: it may go on; else why not. Counts the call. */
-static int refuse_send(struct sim_end *e, enum sim_call call)
-{
-    BUG_ON(e->send.is_pending); /* on_sent has not told the end of the last one */
-    int error = sim_call(e->sim, call);
-    if (error)
-        return error;
-    if (e->cut_sent == e->sent_bytes && !e->is_reset)
-        sim_end_reset(e);
-    if (e->is_shut)
-        return -EPIPE;
-    return e->is_reset ? (e->is_told ? -EPIPE : -ECONNRESET) : 0;
-}
-
-static ssize_t pend(struct sim_end *e, bool takes)
-{
-    e->send.is_pending = true;
-    e->send.takes = takes;
-    e->send.due_ns = sim_later_ns(e->sim);
-    e->send.count = 0;
-    e->send.file = -1;
-    return LOOP_PENDING;
-}
-
-/* How many of [n] bytes are taken; 0: none now. */
-static size_t amount(struct sim_end *e, size_t n)
-{
-    n = MIN(n, sim_end_room(e));
-    if (e->sim->settings.send_max)
-        n = MIN(n, e->sim->settings.send_max);
-    if (n && sim_chance(e->sim, e->sim->settings.send_short))
-        n = sim_some_of(e->sim, n);
-    return n;
-}
-
-static size_t bytes_in(const struct iovec *iov, int count)
-{
-    size_t n = 0;
-    for (int i = 0; i < count; i++)
-        n += iov[i].iov_len;
-    return n;
-}
-
-static void take(struct sim_end *e, const struct iovec *iov, size_t n)
-{
-    for (; n; iov++) {
-        size_t part = MIN(n, iov->iov_len);
-        if (part)
-            sim_end_push(e, slice_of(iov->iov_base, part));
-        n -= part;
-    }
-}
-
-static ssize_t take_later(struct sim_end *e, const struct iovec *iov, int count, size_t n)
-{
-    ssize_t result = pend(e, true);
-    struct sim_send *s = &e->send;
-    memcpy(s->iov, iov, (size_t)count * sizeof *iov);
-    s->count = count;
-    s->copy = sim_alloc(n);
-    s->copy_bytes = n;
-    size_t at = 0;
-    for (int i = 0; i < count; at += iov[i++].iov_len)
-        if (iov[i].iov_len)
-            memcpy(s->copy + at, iov[i].iov_base, iov[i].iov_len);
-    return result;
-}
-
-static ssize_t sim_send(struct loop_backend *b, struct loop_fd *lfd, const struct iovec *iov,
-                        int count, bool more)
-{
-    struct sim_end *e = end_of(b, lfd);
-    if (!e)
-        return -EBADF;
-    size_t all = bytes_in(iov, count);
-    BUG_ON(all == 0);
-    int error = refuse_send(e, SIM_SEND);
-    if (error)
-        return error;
-    size_t n = amount(e, all);
-    if (n == 0 || sim_chance(e->sim, e->sim->settings.send_blocked))
-        return pend(e, false);
-    if (count <= (int)COUNT_OF(e->send.iov) && sim_chance(e->sim, e->sim->settings.send_delayed))
-        return take_later(e, iov, count, all);
-    take(e, iov, n);
-    return (ssize_t)n;
-}
-
-/* Reads from the real file. 0: it has no such bytes. */
-static ssize_t take_file(struct sim_end *e, int file, uint64_t offset, size_t n)
-{
-    char *room = sim_alloc(n);
-    ssize_t got = pread(file, room, n, (off_t)offset);
-    if (got < 0)
-        got = -errno;
-    if (got > 0)
-        sim_end_push(e, slice_of(room, (size_t)got));
-    free(room);
-    return got;
-}
-
-static ssize_t sim_sendfile(struct loop_backend *b, struct loop_fd *lfd, int file, uint64_t offset,
-                            size_t count)
-{
-    struct sim_end *e = end_of(b, lfd);
-    if (!e)
-        return -EBADF;
-    BUG_ON(count == 0);
-    int error = refuse_send(e, SIM_SENDFILE);
-    if (error)
-        return error;
-    size_t n = MIN(amount(e, count), CHUNK);
-    if (n == 0 || sim_chance(e->sim, e->sim->settings.send_blocked))
-        return pend(e, false);
-    if (!sim_chance(e->sim, e->sim->settings.send_delayed))
-        return take_file(e, file, offset, n);
-    struct stat st;
-    BUG_ON(fstat(file, &st) < 0);
-    if ((uint64_t)st.st_size <= offset)
-        return 0; /* at once: later it could not be told */
-    ssize_t result = pend(e, true);
-    e->send.file = file;
-    e->send.offset = offset;
-    e->send.file_bytes = MIN(count, CHUNK);
-    e->send.dev = st.st_dev;
-    e->send.ino = st.st_ino;
-    return result;
-}
-
-/* What a pending send named is as it was (BUG otherwise). */
-static void check_memory(const struct sim_send *s)
-{
-    const char *copy = s->copy;
-    for (int i = 0; i < s->count; copy += s->iov[i++].iov_len) {
-        bool is_memory_of_a_pending_send_unchanged =
-            s->iov[i].iov_len == 0 || memcmp(copy, s->iov[i].iov_base, s->iov[i].iov_len) == 0;
-        BUG_ON(!is_memory_of_a_pending_send_unchanged);
-    }
-    struct stat st;
-    if (s->file < 0)
-        return;
-    bool is_file_of_a_pending_send_open =
-        fstat(s->file, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino;
-    BUG_ON(!is_file_of_a_pending_send_open);
 }
 
 /* ---- Telling. ---- */
@@ -303,6 +162,8 @@ static bool can_send(const struct sim_end *e)
 
 static bool is_ready(const struct sim_end *e)
 {
+    if (e->connect.is_pending || e->is_dgram)
+        return sim_net_due(e) <= e->sim->now_ns;
     return e->lfd && (can_recv(e) || can_send(e) || (e->is_listener && can_accept(e)));
 }
 
@@ -318,7 +179,7 @@ static size_t recv_amount(struct sim_end *e)
     const struct loop_sim_settings *set = &e->sim->settings;
     if (!e->other)
         return e->in.n; /* signals come whole */
-    size_t n = MIN(e->in.n, set->recv_max ? set->recv_max : CHUNK);
+    size_t n = MIN(e->in.n, set->recv_max ? set->recv_max : SIM_CHUNK);
     n = (size_t)MIN((uint64_t)n, e->cut_read - e->read_bytes);
     return n && sim_chance(e->sim, set->recv_short) ? sim_some_of(e->sim, n) : n;
 }
@@ -358,28 +219,6 @@ static void recv_once(struct sim_end *e)
         deliver(e, n);
     else
         tell_end(e, e->is_reset ? -ECONNRESET : 0);
-}
-
-static void tell_sent(struct sim_end *e)
-{
-    struct sim_send *s = &e->send;
-    if (s->takes)
-        check_memory(s);
-    s->is_pending = false;
-    if (e->cut_sent == e->sent_bytes && !e->is_reset)
-        sim_end_reset(e);
-    ssize_t n = 0;
-    if (e->is_reset) {
-        n = -ECONNRESET;
-    } else if (s->takes && s->file >= 0) {
-        n = take_file(e, s->file, s->offset, MIN(sim_end_room(e), s->file_bytes));
-    } else if (s->takes) {
-        n = (ssize_t)amount(e, s->copy_bytes);
-        take(e, s->iov, (size_t)n);
-    }
-    free(s->copy);
-    s->copy = NULL;
-    e->lfd->ops->on_sent(e->lfd, n);
 }
 
 /* 0, or why the next connection cannot be accepted. */
@@ -435,7 +274,7 @@ static size_t tell_room(struct sim_end *e)
 {
     if (!e->lfd || !can_send(e))
         return 0;
-    tell_sent(e);
+    sim_tell_sent(e);
     return 1;
 }
 
@@ -444,6 +283,8 @@ static size_t tell(struct sim_end *e)
     struct loop_sim *sim = e->sim;
     if (!e->lfd || sim_chance(sim, sim->settings.held))
         return 0;
+    if (e->connect.is_pending || e->is_dgram)
+        return sim_net_tell(e);
     if (e->is_listener)
         return tell_accepts(e);
     if (sim->settings.shuffle && prng_below(&sim->prng, 2)) {
@@ -501,6 +342,8 @@ static int64_t next_event(struct loop_sim *sim)
         const struct sim_end *e = CONTAINER_OF(n, struct sim_end, link);
         if (is_ready(e))
             return sim->now_ns;
+        int64_t due = sim_net_due(e);
+        next = MIN(next, due);
         if (e->lfd && e->send.is_pending && sim_end_room(e) > 0)
             next = MIN(next, e->send.due_ns);
     }
@@ -552,6 +395,7 @@ static void sim_free(struct loop_backend *b)
     LIST_EACH_SAFE (n, &sim->ends)
         sim_end_destroy(CONTAINER_OF(n, struct sim_end, link));
     BUG_ON(!list_is_empty(&sim->jobs));
+    sim_net_fini(sim);
     free(sim->by_fd);
     free(sim->ready);
     free(sim);
@@ -566,6 +410,7 @@ static const struct loop_backend_ops sim_ops = {
     .wait = sim_wait,
     .open = sim_open,
     .close = sim_close,
+    .release = sim_release,
     .recv_start = sim_recv_start,
     .recv_stop = sim_recv_stop,
     .send = sim_send,
@@ -574,6 +419,11 @@ static const struct loop_backend_ops sim_ops = {
     .unsent = sim_unsent,
     .accept_start = sim_accept_start,
     .accept_stop = sim_accept_stop,
+    .connect = sim_connect,
+    .datagrams_start = sim_recv_start,
+    .datagrams_stop = sim_recv_stop,
+    .send_to = sim_send_to,
+    .poll = sim_poll,
     .wake = sim_wake,
     .work = sim_jobs_submit,
 };
@@ -588,6 +438,8 @@ struct loop_sim *loop_sim_new(const struct loop_sim_settings *settings)
     sim->limit_ns = SIM_NEVER;
     list_init(&sim->ends);
     list_init(&sim->jobs);
+    list_init(&sim->places);
+    list_init(&sim->outbox);
     return sim;
 }
 

@@ -38,7 +38,8 @@ struct loop_sim_settings {
     uint16_t held;         /* a ready descriptor is told in a later turn only */
     uint16_t spurious;     /* a wait ends for no reason */
     uint16_t accept_fails; /* EMFILE or ECONNABORTED */
-    bool shuffle;          /* tell ready descriptors, and jobs, in any order */
+    uint16_t dgram_lost;   /* a datagram never arrives */
+    bool shuffle;          /* tell ready descriptors, jobs, and datagrams, in any order */
 };
 
 /* All of it, often. */
@@ -60,6 +61,40 @@ MUST_USE struct sim_peer *loop_sim_peer(struct loop_sim *sim, int *fd_out);
 /* A peer that connects to a listener; NULL: refused, nobody listens. Its bytes may come before it
  * is accepted. */
 MUST_USE struct sim_peer *loop_sim_connect(struct loop_sim *sim, int listener);
+
+/* ---- Connections that the loop opens. ---- */
+
+/* What is met at an address. Wherever nothing was said: -ECONNREFUSED. */
+struct sim_place {
+    int error;        /* 0: it answers; else the positive errno */
+    bool is_silent;   /* no answer ever */
+    int64_t delay_ms; /* before any answer */
+    int listener;     /* whom to: a descriptor of loop_sim_listen, or -1: the test */
+};
+#define SIM_ADDR_BYTES 128
+struct sim_addr {
+    socklen_t bytes;
+    char raw[SIM_ADDR_BYTES];
+};
+struct sim_addr sim_addr_of(const struct sockaddr *a, socklen_t bytes);
+/* An IPv4 address: sim_ipv4("192.0.2.1", 80). */
+struct sim_addr sim_ipv4(const char *ip, uint16_t port);
+
+/* From now on, for connections that begin then. */
+void loop_sim_place(struct loop_sim *sim, struct sim_addr at, const struct sim_place *place);
+/* The next connection that was opened to a place whose listener is -1; NULL: none (yet). */
+struct sim_peer *loop_sim_arrived(struct loop_sim *sim, struct sim_addr at);
+
+/* ---- Datagrams. ---- */
+
+/* A datagram socket at [at], for the code under test. */
+MUST_USE int loop_sim_dgram(struct loop_sim *sim, struct sim_addr at);
+/* One for the socket at [to]; false: there is none, or it was lost. */
+bool loop_sim_datagram(struct loop_sim *sim, struct sim_addr from, struct sim_addr to, slice data);
+/* The next one that was sent to an address that no socket of the loop has: its bytes, up to [room]
+ * of them in [bytes]. < 0: none. */
+MUST_USE ssize_t loop_sim_datagram_sent(struct loop_sim *sim, struct sim_addr *from_out,
+                                        struct sim_addr *to_out, char *bytes, size_t room);
 
 /* ---- The test's end of a connection. It reads at once unless it is slow. ---- */
 
@@ -95,7 +130,16 @@ void sim_peer_free(struct sim_peer **p);
 
 /* ---- Accidents by script. ---- */
 
-enum sim_call { SIM_OPEN, SIM_RECV, SIM_SEND, SIM_SENDFILE, SIM_ACCEPT, SIM_ANY };
+enum sim_call {
+    SIM_OPEN,
+    SIM_RECV,
+    SIM_SEND,
+    SIM_SENDFILE,
+    SIM_ACCEPT,
+    SIM_CONNECT,
+    SIM_SEND_TO,
+    SIM_ANY
+};
 
 /* The [nth] such call from now (1 = the next) fails with -[error]; then, if [forever], all that
  * follow. nth 0 ends it. SIM_ANY counts all kinds. */

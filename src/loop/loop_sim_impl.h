@@ -1,5 +1,5 @@
-/* loop_sim_impl: what the two halves of the simulator share: loop_sim.c (below the loop) and
- * loop_sim_peer.c (the test's side). Nobody else includes it. */
+/* loop_sim_impl: what the parts of the simulator share: loop_sim.c (below the loop),
+ * loop_sim_peer.c (the test's side), and the virtual kernel between. Nobody else includes it. */
 #ifndef LOOP_LOOP_SIM_IMPL_H
 #define LOOP_LOOP_SIM_IMPL_H
 
@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #define SIM_NEVER INT64_MAX
+#define SIM_CHUNK (64 * KIB)
 
 /* Bytes on their way to one end: sent by the other, not read yet. */
 struct sim_wire {
@@ -44,7 +45,30 @@ struct sim_send {
     ino_t ino;
 };
 
-/* One end of a connection, or a listener. Freed when both ends are finished. */
+/* A connection that the loop opens: what it meets was decided when it began. */
+struct sim_connecting {
+    bool is_pending;
+    int64_t due_ns; /* SIM_NEVER: silence */
+    int error;
+    struct sim_place_known *place;
+};
+
+/* A place that connections can be opened to. */
+struct sim_place_known {
+    struct list_node link; /* in sim->places */
+    struct sim_addr at;
+    struct sim_place place;
+    struct list_node arrived; /* ends of peers that the test has not asked for yet, by backlog */
+};
+
+struct sim_datagram {
+    struct list_node link; /* in an end's queue, or in sim->outbox */
+    struct sim_addr from, to;
+    size_t n;
+    char bytes[];
+};
+
+/* One end of a connection, a listener, or a datagram socket. Freed when both ends are finished. */
 struct sim_end {
     struct list_node link; /* in sim->ends */
     struct loop_sim *sim;
@@ -59,9 +83,13 @@ struct sim_end {
     uint64_t read_bytes, sent_bytes;
     uint64_t cut_read, cut_sent; /* reset when these are reached */
     struct sim_send send;
+    struct sim_connecting connect;
+
+    struct sim_addr at;         /* datagram socket: where it is */
+    struct list_node datagrams; /* that wait for it */
 
     struct list_node backlog; /* listener: ends that wait; an end: its place in there */
-    bool is_listener;
+    bool is_listener, is_dgram;
     bool wants_recv, wants_accept;
     bool is_told;   /* of the end: nothing follows */
     bool is_opened; /* by loop_open: lfd was its owner */
@@ -115,6 +143,9 @@ struct loop_sim {
     struct list_node jobs;
     const char *hangs[SIM_HANGS];
 
+    struct list_node places;
+    struct list_node outbox; /* datagrams to addresses that no socket of the loop has */
+
     struct sim_fault faults[SIM_ANY + 1];
     uint64_t calls[SIM_ANY + 1];
 };
@@ -152,7 +183,36 @@ void sim_watch_loose(struct loop_sim *sim);
 void sim_sweep(struct loop_sim *sim);
 void sim_end_destroy(struct sim_end *e);
 
+/* The end behind [lfd], or NULL when it is closed. */
+struct sim_end *sim_end_of_lfd(struct loop_backend *b, const struct loop_fd *lfd);
+
+/* ---- loop_sim_send.c ---- */
+
+ssize_t sim_send(struct loop_backend *b, struct loop_fd *lfd, const struct iovec *iov, int count,
+                 bool more);
+ssize_t sim_sendfile(struct loop_backend *b, struct loop_fd *lfd, int file, uint64_t offset,
+                     size_t count);
+/* A pending send ends. */
+void sim_tell_sent(struct sim_end *e);
+
+/* ---- loop_sim_net.c: connections that the loop opens, and datagrams. ---- */
+
+int sim_connect(struct loop_backend *b, struct loop_fd *lfd, const struct sockaddr *to,
+                socklen_t to_bytes);
+int sim_send_to(struct loop_backend *b, struct loop_fd *lfd, slice data, const struct sockaddr *to,
+                socklen_t to_bytes);
+/* When there is something to tell a connecting or datagram socket. */
+int64_t sim_net_due(const struct sim_end *e);
+size_t sim_net_tell(struct sim_end *e);
+void sim_end_drop_datagrams(struct sim_end *e);
+void sim_net_fini(struct loop_sim *sim);
+
 /* ---- loop_sim_peer.c ---- */
+
+/* A peer, and the other end for the loop, without a descriptor yet. */
+struct sim_peer *sim_peer_new(struct loop_sim *sim);
+/* The same, the other end being there already. */
+struct sim_peer *sim_peer_new_at(struct sim_end *other);
 
 /* There is news on a peer's end: it reads, unless it is slow. */
 void sim_peer_notice(struct sim_peer *p);

@@ -41,6 +41,7 @@ struct loop_sim_settings loop_sim_wild(uint64_t seed)
         .held = 200,
         .spurious = 50,
         .accept_fails = 200,
+        .dgram_lost = 100,
         .shuffle = true,
     };
 }

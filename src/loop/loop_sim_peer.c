@@ -33,19 +33,23 @@ int loop_sim_pair(struct loop_sim *sim, int fds_out[2])
     return fds_out[1];
 }
 
-/* A peer, and the other end for the loop, without a descriptor yet. */
-static struct sim_peer *new_peer(struct loop_sim *sim)
+struct sim_peer *sim_peer_new_at(struct sim_end *other)
 {
     struct sim_peer *p = sim_alloc(sizeof *p);
-    sim_end_init(&p->end, sim);
+    sim_end_init(&p->end, other->sim);
     p->end.peer = p;
-    sim_end_join(&p->end, sim_end_new(sim));
+    sim_end_join(&p->end, other);
     return p;
+}
+
+struct sim_peer *sim_peer_new(struct loop_sim *sim)
+{
+    return sim_peer_new_at(sim_end_new(sim));
 }
 
 struct sim_peer *loop_sim_peer(struct loop_sim *sim, int *fd_out)
 {
-    struct sim_peer *p = new_peer(sim);
+    struct sim_peer *p = sim_peer_new(sim);
     *fd_out = sim_end_take_fd(p->end.other);
     if (*fd_out < 0) {
         sim_end_close(p->end.other);
@@ -59,7 +63,7 @@ struct sim_peer *loop_sim_connect(struct loop_sim *sim, int listener)
     struct sim_end *e = sim_end_of_fd(sim, listener);
     if (!e || !e->is_listener)
         return NULL;
-    struct sim_peer *p = new_peer(sim);
+    struct sim_peer *p = sim_peer_new(sim);
     list_push_back(&e->backlog, &p->end.other->backlog);
     return p;
 }

@@ -59,6 +59,7 @@ void sim_end_init(struct sim_end *e, struct loop_sim *sim)
     e->serial = sim->serials++;
     e->cut_read = e->cut_sent = UINT64_MAX;
     list_init(&e->backlog);
+    list_init(&e->datagrams);
     list_push_back(&sim->ends, &e->link);
 }
 
@@ -115,6 +116,13 @@ void sim_sweep(struct loop_sim *sim)
 struct sim_end *sim_end_of_fd(struct loop_sim *sim, int fd)
 {
     return fd >= 0 && (size_t)fd < sim->by_fd_count ? sim->by_fd[fd] : NULL;
+}
+
+struct sim_end *sim_end_of_lfd(struct loop_backend *b, const struct loop_fd *lfd)
+{
+    struct sim_end *e = sim_end_of_fd(sim_of(b), lfd->fd);
+    BUG_ON(e && e->lfd != lfd); /* the descriptor is somebody else's by now */
+    return e;
 }
 
 static void make_table(struct loop_sim *sim, size_t count)
@@ -224,7 +232,8 @@ void sim_end_close(struct sim_end *e)
     e->sim->has_finished = true;
     drop_fd(e, true);
     e->lfd = NULL;
-    e->wants_recv = e->wants_accept = e->send.is_pending = false;
+    e->wants_recv = e->wants_accept = e->send.is_pending = e->connect.is_pending = false;
+    sim_end_drop_datagrams(e);
     if (e->is_listener)
         refuse_backlog(e);
     struct sim_end *o = e->other;

@@ -111,28 +111,100 @@ static void on_accept(struct listener *l, int sock, const struct peer_addr *peer
     server_adopt(port->server, sock, peer, port->proxied);
 }
 
-int server_listen(struct server *server, const struct addr *addr, bool proxied,
-                  struct server_port **port_out)
+static void free_port(struct loop_deferred *d)
+{
+    struct server_port *port = CONTAINER_OF(d, struct server_port, burial);
+    struct server *server = port->server;
+    struct server_port **at = &server->leaving;
+    while (*at != port)
+        at = &(*at)->next;
+    *at = port->next;
+    mem_free(&server->owner, port, sizeof *port);
+}
+
+static struct server_port *new_port(struct server *server, bool proxied)
 {
     struct server_port *port = mem_alloc0(&server->owner, sizeof *port);
     if (!port)
-        return -ENOMEM;
+        return NULL;
     port->server = server;
     port->proxied = proxied;
     port->listener.on_accept = on_accept;
-    struct listener_settings settings = {.backlog = server->settings.backlog,
-                                         .client_speaks_first = server->ops->client_speaks_first,
-                                         .unix_mode = server->settings.unix_mode};
-    int error = listener_open(&port->listener, server->io->loop, addr, &settings);
+    loop_deferred_init(&port->burial, free_port);
+    return port;
+}
+
+static struct listener_settings listener_settings_of(const struct server *server)
+{
+    return (struct listener_settings){.backlog = server->settings.backlog,
+                                      .client_speaks_first = server->ops->client_speaks_first,
+                                      .unix_mode = server->settings.unix_mode};
+}
+
+/* [error]: how opening its listener ended. */
+static int add_port(struct server *server, struct server_port *port, int error,
+                    struct server_port **port_out)
+{
     if (error < 0) {
         mem_free(&server->owner, port, sizeof *port);
         return error;
     }
     port->next = server->ports;
     server->ports = port;
+    if (!has_room(server))
+        listener_hold(&port->listener);
     if (port_out)
         *port_out = port;
     return 0;
+}
+
+int server_listen(struct server *server, const struct addr *addr, bool proxied,
+                  struct server_port **port_out)
+{
+    struct server_port *port = new_port(server, proxied);
+    if (!port)
+        return -ENOMEM;
+    struct listener_settings settings = listener_settings_of(server);
+    int error = listener_open(&port->listener, server->io->loop, addr, &settings);
+    return add_port(server, port, error, port_out);
+}
+
+int server_listen_on(struct server *server, int fd, bool keeps_file, bool proxied,
+                     struct server_port **port_out)
+{
+    struct server_port *port = new_port(server, proxied);
+    if (!port)
+        return -ENOMEM;
+    struct listener_settings settings = listener_settings_of(server);
+    settings.keeps_file = keeps_file;
+    int error = listener_adopt(&port->listener, server->io->loop, fd, &settings);
+    return add_port(server, port, error, port_out);
+}
+
+/* Its listener has ended; the loop may still look at it in this turn. */
+static void bury_port(struct server *server, struct server_port *port)
+{
+    struct server_port **at = &server->ports;
+    while (*at && *at != port)
+        at = &(*at)->next;
+    BUG_ON(!*at); /* not one of ours */
+    *at = port->next;
+    port->next = server->leaving;
+    server->leaving = port;
+    loop_bury(server->io->loop, &port->burial);
+}
+
+void server_unlisten(struct server *server, struct server_port *port)
+{
+    listener_close(&port->listener);
+    bury_port(server, port);
+}
+
+int server_release_port(struct server *server, struct server_port *port)
+{
+    int fd = listener_release(&port->listener);
+    bury_port(server, port);
+    return fd;
 }
 
 void server_start(struct server *server)
@@ -188,11 +260,11 @@ size_t server_drain_oldest(struct server *server, size_t count)
 void server_fini(struct server *server)
 {
     BUG_ON(server->session_count != 0);
-    while (server->ports) {
-        struct server_port *port = server->ports;
-        server->ports = port->next;
-        listener_close(&port->listener);
-        mem_free(&server->owner, port, sizeof *port);
+    while (server->ports)
+        server_unlisten(server, server->ports);
+    while (server->leaving) {
+        loop_defer_cancel(&server->leaving->burial);
+        free_port(&server->leaving->burial);
     }
     pool_fini(&server->pool);
     mem_owner_fini(&server->owner);

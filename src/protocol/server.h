@@ -36,6 +36,7 @@ struct server_port {
     struct listener listener;
     struct server *server;
     struct server_port *next;
+    struct loop_deferred burial;
     bool proxied; /* connections begin with a PROXY header */
 };
 
@@ -52,6 +53,7 @@ struct server {
     bool is_draining;
     struct server_port *ports;
     /* private */
+    struct server_port *leaving; /* closed in this turn, freed at its end */
     struct io *io;
     struct mem_owner owner; /* "<name>": sessions and ports */
     struct pool pool;
@@ -62,10 +64,24 @@ struct server {
 void server_init(struct server *server, const struct server_ops *ops, struct io *io,
                  struct mem_book *book, const struct server_settings *settings);
 
-/* Binds one more address; accepts nothing before server_start. 0 or -errno. *port_out (may be NULL)
- * lives as long as the server. */
+/* Binds one more address; accepts nothing before server_start (listener_start for this one alone).
+ * 0 or -errno. *port_out (may be NULL) lives until server_unlisten, server_release_port or
+ * server_fini. */
 MUST_USE int server_listen(struct server *server, const struct addr *addr, bool proxied,
                            struct server_port **port_out);
+/* The same with a socket that listens already (listener_adopt); on failure it is still the
+ * caller's. [keeps_file]: the file of a Unix socket stays when the port is closed. */
+MUST_USE int server_listen_on(struct server *server, int fd, bool keeps_file, bool proxied,
+                              struct server_port **port_out);
+
+/* Ends one port; the others, and its sessions, go on. *port is gone at the end of the turn. */
+void server_unlisten(struct server *server, struct server_port *port);
+
+/* The same, but the socket goes on listening: for another server's server_listen_on. -1: it was
+ * closed. */
+MUST_USE int server_release_port(struct server *server, struct server_port *port);
+
+/* Accepts on all ports. */
 void server_start(struct server *server);
 
 /* Takes over a connected socket as if it had been accepted. False: no memory; it was closed. */
