@@ -52,9 +52,15 @@ static void set_timeout(struct http_request *r)
         timeout_set(loop_wheel(r->client->io->loop), &r->timeout, due);
 }
 
+/* Bytes of the request that the kernel has taken / that were queued for it. */
 static uint64_t bytes_out(const struct http_request *r)
 {
     return r->conn ? r->conn->stream.bytes_out : 0;
+}
+
+static uint64_t bytes_queued(const struct http_request *r)
+{
+    return r->conn ? r->conn->stream.bytes_out + r->conn->stream.out.bytes : 0;
 }
 
 void http_client_set_phase(struct http_request *r, int phase)
@@ -63,17 +69,18 @@ void http_client_set_phase(struct http_request *r, int phase)
         [PHASE_DIAL] = r->connect_ms, [PHASE_HEAD] = r->head_ms, [PHASE_BODY] = r->idle_ms};
     r->phase = (uint8_t)phase;
     r->phase_due = due_in(r, limit_ms[phase]);
-    r->out_mark = bytes_out(r);
+    r->out_mark = bytes_queued(r);
     set_timeout(r);
 }
 
-/* Is it the caller that lets the other side wait, or has that taken something meanwhile? */
+/* Is it the caller that lets the other side wait, or has that taken more than was queued when the
+ * time began? */
 static bool is_excused(const struct http_request *r)
 {
     if (r->phase == PHASE_DIAL)
         return false;
     bool owes_body = r->is_pushed && !r->has_ended && !r->conn->stream.out.bytes;
-    return r->is_paused || owes_body || bytes_out(r) != r->out_mark;
+    return r->is_paused || owes_body || bytes_out(r) > r->out_mark;
 }
 
 static void on_timeout(struct timeout *t)

@@ -103,8 +103,9 @@ struct http_request {
     int64_t push_length; /* its length; < 0: unknown, it goes out chunked */
     bool is_fresh;       /* not on a connection that was used before */
     unsigned redirects;  /* follow at most so many, with GET and HEAD without body; 0 = none */
-    /* Times, 0 = no limit. head_ms: for the head of the answer, since the other side has last taken
-     * a part of the request. idle_ms: between two parts of the body; not while it is paused. */
+    /* Times, 0 = no limit. head_ms: for the head of the answer; begins again when the other side
+     * has taken more of a long body. idle_ms: between two parts of the answer's body. Neither runs
+     * while the request is paused, or the caller owes a part of the request's body. */
     int64_t connect_ms, head_ms, idle_ms, total_ms;
     uint32_t max_head;
     uint64_t max_body; /* 0 = no limit */
