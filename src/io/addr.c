@@ -53,6 +53,34 @@ static void set_v4(struct addr *out, const struct in_addr *ip, uint16_t port)
     out->bytes = sizeof *in4;
 }
 
+struct addr addr_of_ip(int family, const void *ip, uint16_t port)
+{
+    struct addr a = {0};
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (family == AF_INET) {
+        memcpy(&v4, ip, sizeof v4);
+        set_v4(&a, &v4, port);
+    } else {
+        memcpy(&v6, ip, sizeof v6);
+        set_v6(&a, &v6, port);
+    }
+    return a;
+}
+
+bool addr_of_host(slice host, uint16_t port, struct addr *out)
+{
+    char ip[sizeof(struct in6_addr)];
+    bool has_brackets = host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']';
+    if (has_brackets)
+        host = slice_of(host.p + 1, host.n - 2);
+    int family = memchr(host.p, ':', host.n) ? AF_INET6 : AF_INET;
+    if ((has_brackets && family == AF_INET) || !numeric_host(family, host, ip))
+        return false;
+    *out = addr_of_ip(family, ip, port);
+    return true;
+}
+
 static bool parse_host(slice host, uint16_t port, struct addr *out)
 {
     struct in_addr v4;

@@ -22,6 +22,12 @@ struct addr {
  * "unix:/path". Host names are not looked up. False: *why is a sentence (a literal). */
 MUST_USE bool addr_parse(slice text, struct addr *out, const char **why);
 
+/* A numeric host, "192.0.2.1", "2001:db8::1" or "[2001:db8::1]"; false for anything else. */
+MUST_USE bool addr_of_host(slice host, uint16_t port, struct addr *out);
+
+/* The same of bytes: [family] is AF_INET or AF_INET6, [ip] has 4 or 16 bytes in network order. */
+struct addr addr_of_ip(int family, const void *ip, uint16_t port);
+
 /* As it would be written: "127.0.0.1:8080", "[::1]:8080", "unix:/path". */
 void addr_put(struct fmt *f, const struct addr *a);
 

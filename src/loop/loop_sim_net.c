@@ -99,6 +99,7 @@ static int join(struct sim_end *e, struct sim_place_known *k)
         list_push_back(&k->arrived, &p->end.backlog);
         return 0;
     }
+    sim_watch_loose(e->sim);
     struct sim_end *listener = sim_end_of_fd(e->sim, k->place.listener);
     if (!listener || !listener->is_listener)
         return -ECONNREFUSED;
@@ -131,6 +132,7 @@ int loop_sim_dgram(struct loop_sim *sim, struct sim_addr at)
 
 static struct sim_end *find_dgram(struct loop_sim *sim, const struct sim_addr *at)
 {
+    sim_watch_loose(sim);
     LIST_EACH (n, &sim->ends) {
         struct sim_end *e = CONTAINER_OF(n, struct sim_end, link);
         if (e->is_dgram && !e->is_closed && same(&e->at, at))

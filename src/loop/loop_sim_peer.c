@@ -60,6 +60,7 @@ struct sim_peer *loop_sim_peer(struct loop_sim *sim, int *fd_out)
 
 struct sim_peer *loop_sim_connect(struct loop_sim *sim, int listener)
 {
+    sim_watch_loose(sim);
     struct sim_end *e = sim_end_of_fd(sim, listener);
     if (!e || !e->is_listener)
         return NULL;
