@@ -5,6 +5,7 @@
 #include "protocol/http/client_impl.h"
 
 #include "io/connect.h"
+#include "service/resolver.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 struct http_dial {
     struct http_client *client;
     struct http_request *r; /* NULL: given up */
+    struct resolve resolve;
     struct connect connect;
     struct loop_deferred end;
     int64_t timeout_ms;
@@ -49,6 +51,31 @@ static int start_connect(struct http_dial *dial, const struct addr *addrs, unsig
     return connect_start(&dial->connect, dial->client->io->loop, addrs, count, dial->timeout_ms);
 }
 
+static void on_resolved(struct resolve *q)
+{
+    struct http_dial *dial = CONTAINER_OF(q, struct http_dial, resolve);
+    int error = HTTP_CLIENT_NO_ADDRESS;
+    if (q->error == 0)
+        error = start_connect(dial, q->addrs, q->count);
+    else
+        dial->r->why = resolver_error_text(q->error);
+    if (error < 0)
+        http_client_dialled(give_up(dial), error);
+}
+
+static int start_resolve(struct http_dial *dial, const struct url *url)
+{
+    struct resolver *resolver = dial->client->resolver;
+    if (!resolver)
+        return HTTP_CLIENT_NO_RESOLVER;
+    dial->resolve.done = on_resolved;
+    int error = resolver_start(resolver, &dial->resolve, url->host, url->port, AF_UNSPEC);
+    if (error == 0 || error == -ENOMEM)
+        return error;
+    dial->r->why = resolver_error_text(error);
+    return HTTP_CLIENT_NO_ADDRESS;
+}
+
 /* The address that the URL names itself, if it does. */
 static bool read_address(const struct url *url, struct addr *out)
 {
@@ -76,9 +103,7 @@ static int begin(struct http_dial *dial, const struct url *url)
 {
     if (read_address(url, &dial->addr))
         return start_connect(dial, &dial->addr, 1);
-    if (url->scheme == URL_UNIX)
-        return HTTP_CLIENT_BAD_URL;
-    return HTTP_CLIENT_NO_RESOLVER;
+    return url->scheme == URL_UNIX ? HTTP_CLIENT_BAD_URL : start_resolve(dial, url);
 }
 
 int http_dial_start(struct http_request *r, int64_t timeout_ms)
@@ -103,6 +128,8 @@ int http_dial_start(struct http_request *r, int64_t timeout_ms)
 void http_dial_cancel(struct http_request *r)
 {
     struct http_dial *dial = r->dial;
+    if (dial->client->resolver)
+        resolver_cancel(dial->client->resolver, &dial->resolve);
     connect_cancel(&dial->connect);
     give_up(dial);
 }
