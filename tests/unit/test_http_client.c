@@ -663,6 +663,30 @@ static void test_early_answer(void **state)
     rig_free(rig);
 }
 
+/* Nothing of a long body is taken for head_ms: given up; but not while something is. */
+static void test_stuck_body(void **state)
+{
+    static char body[300000];
+    struct rig *rig = rig_new(NULL, NULL);
+    struct ask *a = ask_new(rig, RIG_URL);
+    a->r.method = SLICE("PUT");
+    a->r.body = slice_of(body, sizeof body);
+    a->r.head_ms = 1000;
+    int fd;
+    struct sim_peer *p = loop_sim_peer(rig->sim, &fd);
+    sim_peer_slow(p, true);
+    assert_int_equal(http_client_adopt(rig->client, &a->r.url, fd), 0);
+    ask_start(a);
+    for (unsigned i = 0; i < 4; i++) {
+        loop_sim_advance(rig->sim, 900);
+        sim_peer_read(p, 50000);
+        assert_int_equal(a->dones, 0);
+    }
+    loop_sim_advance(rig->sim, 2001);
+    ask_ends(a, HTTP_CLIENT_HEAD_TIMEOUT);
+    rig_free(rig);
+}
+
 static struct ask *ask_pushing(struct rig *rig, int64_t length)
 {
     struct ask *a = ask_new(rig, RIG_URL);
@@ -992,6 +1016,7 @@ int main(void)
         cmocka_unit_test(test_pause_in_callback),
         cmocka_unit_test(test_large_body),
         cmocka_unit_test(test_early_answer),
+        cmocka_unit_test(test_stuck_body),
         cmocka_unit_test(test_push),
         cmocka_unit_test(test_push_wrong_length),
         cmocka_unit_test(test_push_back_pressure),

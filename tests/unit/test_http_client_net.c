@@ -360,6 +360,65 @@ static void cancelled(struct test_net *net)
     rig_free(rig);
 }
 
+/* ---- Servers that do not behave ---- */
+
+struct mischief {
+    slice answer;
+    bool closes;
+    int error;
+};
+
+static const struct mischief mischiefs[] = {
+    {SLICE("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"), true, HTTP_CLIENT_CUT_SHORT},
+    {SLICE("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n"), true,
+     HTTP_CLIENT_CUT_SHORT},
+    {SLICE("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-3\r\n"), false,
+     HTTP_CLIENT_BAD_CHUNKS},
+    {SLICE("HTTP/1.1 200 OK\r\nContent-Length: 3, 3\r\n\r\n"), false, HTTP_CLIENT_BAD_HEAD},
+    {SLICE("HTTP/1.1 2"), true, HTTP_CLIENT_CUT_SHORT},
+    {SLICE("220 mail.example ESMTP\r\n"), false, HTTP_CLIENT_BAD_HEAD},
+    {SLICE("\x15\x03\x01\0\2\2\x50"), false, HTTP_CLIENT_BAD_HEAD}, /* TLS */
+    {SLICE("HTTP/1.1 200 OK\r\n"), false, HTTP_CLIENT_HEAD_TIMEOUT},
+    {SLICE("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"), false, HTTP_CLIENT_IDLE_TIMEOUT},
+    {SLICE(""), true, HTTP_CLIENT_NO_ANSWER},
+};
+
+static bool has_arrived(void *peer)
+{
+    return slice_has_suffix(peer_received(peer), SLICE("\r\n\r\n"));
+}
+
+static void hostile(struct test_net *net)
+{
+    struct rig *rig = rig_new(net);
+    for (size_t i = 0; i < COUNT_OF(mischiefs); i++) {
+        const struct mischief *m = &mischiefs[i];
+        struct ask *a = ask_new(rig, "http://nowhere.example", "", i);
+        int fd;
+        struct test_peer *peer = net_peer(net, &fd);
+        assert_int_equal(http_client_adopt(rig->client, &a->r.url, fd), 0);
+        a->r.method = SLICE("POST"); /* never retried */
+        a->r.head_ms = a->r.idle_ms =
+            m->error == HTTP_CLIENT_HEAD_TIMEOUT || m->error == HTTP_CLIENT_IDLE_TIMEOUT ? 20
+                                                                                         : 60000;
+        assert_int_equal(http_request_start(rig->client, &a->r), 0);
+        if (m->answer.n && m->error != HTTP_CLIENT_HEAD_TIMEOUT)
+            peer_send(peer, m->answer);
+        else if (m->error != HTTP_CLIENT_HEAD_TIMEOUT)
+            assert_true(net_until(net, has_arrived, peer));
+        if (m->closes)
+            peer_shutdown(peer);
+        assert_true(net_until(net, is_done, a));
+        if (a->error != m->error)
+            print_error("%.*s: %s\n", SLICE_ARGS(m->answer), http_client_error_text(a->error));
+        assert_int_equal(a->error, m->error);
+        assert_int_equal(a->dones, 1);
+        free(a);
+    }
+    rig_free(rig);
+}
+
+ON_ALL(hostile)
 ON_ALL(one_after_another)
 ON_ALL(all_at_once)
 ON_ALL(cancelled)
@@ -398,9 +457,8 @@ static void test_by_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_after_another),
-        cmocka_unit_test(test_all_at_once),
-        cmocka_unit_test(test_cancelled),
+        cmocka_unit_test(test_hostile),     cmocka_unit_test(test_one_after_another),
+        cmocka_unit_test(test_all_at_once), cmocka_unit_test(test_cancelled),
         cmocka_unit_test(test_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
