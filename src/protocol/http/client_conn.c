@@ -10,8 +10,6 @@
  * after each of them it is looked at again. The memory stays until the turn's end (on_closed). */
 #include "protocol/http/client_impl.h"
 
-#include "base/check.h"
-
 #include <errno.h>
 #include <unistd.h>
 

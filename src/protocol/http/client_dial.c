@@ -8,7 +8,6 @@
 #include "service/resolver.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 struct http_dial {
     struct http_client *client;

@@ -11,11 +11,6 @@
 
 /* ---- Checks ---- */
 
-static bool is_same_name(slice name, slice other)
-{
-    return slice_is_nocase(name, other);
-}
-
 /* RFC 9110 7.6.1, RFC 9112 6: said by the client itself, or by nobody. */
 static bool is_reserved(slice name)
 {
@@ -29,8 +24,8 @@ static bool is_reserved(slice name)
     case FIELD_EXPECT:
         return true;
     default:
-        return is_same_name(name, SLICE("keep-alive")) ||
-               is_same_name(name, SLICE("proxy-connection"));
+        return slice_is_nocase(name, SLICE("keep-alive")) ||
+               slice_is_nocase(name, SLICE("proxy-connection"));
     }
 }
 
@@ -103,7 +98,7 @@ static bool is_private(slice name)
     case FIELD_HOST:
         return true;
     default:
-        return is_same_name(name, SLICE("proxy-authorization"));
+        return slice_is_nocase(name, SLICE("proxy-authorization"));
     }
 }
 
