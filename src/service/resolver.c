@@ -101,6 +101,28 @@ static void free_question(struct resolver_question *q)
     mem_free(&resolver->owner, q, sizeof *q + q->name_bytes + 1);
 }
 
+/* The best of those that are left: of [family] if there is one. */
+static unsigned pick(const struct resolver_question *q, unsigned left, int family)
+{
+    for (unsigned i = 0; i < q->count; i++)
+        if (left & 1U << i && q->found[i].any.sa_family == family)
+            return i;
+    return (unsigned)__builtin_ctz(left);
+}
+
+/* RFC 8305 4: the families take turns, the best one's first, so that one that leads nowhere costs
+ * whoever connects one attempt and not all of them. */
+static void add_found(struct resolve *r, const struct resolver_question *q)
+{
+    int family = q->found[0].any.sa_family;
+    for (unsigned left = (1U << q->count) - 1; left;) {
+        unsigned i = pick(q, left, family);
+        left &= ~(1U << i);
+        add(r, &q->found[i], q->family);
+        family = q->found[i].any.sa_family == AF_INET ? AF_INET6 : AF_INET;
+    }
+}
+
 /* The asker gets his answer; the question itself may have to stay. */
 static void answer(struct resolver_question *q, int error)
 {
@@ -109,8 +131,8 @@ static void answer(struct resolver_question *q, int error)
     q->asker = NULL;
     if (!r)
         return;
-    for (unsigned i = 0; error == 0 && i < q->count; i++)
-        add(r, &q->found[i], q->family);
+    if (error == 0)
+        add_found(r, q);
     make_ready(q->resolver, r, error);
 }
 
@@ -130,22 +152,10 @@ static void run(struct work_job *job)
     resolver_dns_files(CONTAINER_OF(job, struct resolver_question, job));
 }
 
-/* Two may have been sent to make a channel: the first one counts. */
-static int take_channel(struct resolver_question *q)
-{
-    struct resolver *resolver = q->resolver;
-    if (q->channel && !resolver->channel && !resolver->is_stopped)
-        resolver->channel = q->channel;
-    else if (q->channel)
-        ares_destroy(q->channel);
-    q->channel = NULL;
-    return resolver->channel ? 0 : q->status == ARES_ENOMEM ? -ENOMEM : -EIO;
-}
-
 static void back_from_lane(struct work_job *job)
 {
     struct resolver_question *q = CONTAINER_OF(job, struct resolver_question, job);
-    int error = q->wants_channel ? take_channel(q) : 0;
+    int error = resolver_dns_take(q);
     if (!q->asker || q->count)
         resolver_question_end(q, 0);
     else if (error)

@@ -1,11 +1,11 @@
 /* resolver: from the name of a host to addresses, without blocking the loop.
  *
  * Numeric addresses, "unix:/path" and localhost are answered without asking anybody; then
- * /etc/hosts, read on a worker lane at each question, so that its changes count; then the name
- * servers of /etc/resolv.conf, by c-ares (resolver_dns.c), sorted by RFC 6724. That file is read on
- * the lane too, at the first question that needs it: before, there is no socket, no thread and no
- * file. Nothing is kept of an answer. Memory within c-ares is on no account, but bounded by
- * RESOLVER_QUESTIONS_MAX.
+ * /etc/hosts, read on a worker lane at each question; then the name servers of /etc/resolv.conf, by
+ * c-ares (resolver_dns.c), sorted by RFC 6724. That file is read on the lane too, at the first
+ * question and whenever it has changed. Before the first question that needs any of this there is
+ * no socket, no thread and no file. Nothing is kept of an answer. Memory within c-ares is on no
+ * account, but bounded by RESOLVER_QUESTIONS_MAX.
  *
  * In the simulator there are no name servers: what would ask them ends with -ETIMEDOUT. */
 #ifndef SERVICE_RESOLVER_H
@@ -25,6 +25,8 @@ struct resolver_settings {
     /* "192.0.2.53,[2001:db8::53]:5353", instead of those in /etc/resolv.conf; NULL or "": those.
      * Outlives the resolver. */
     const char *servers;
+    const char *conf;   /* instead of /etc/resolv.conf; NULL: that. Outlives the resolver. */
+    uint16_t port;      /* of name servers that are named without one; 0: 53 */
     int64_t timeout_ms; /* of a whole question; 0: 10 s */
 };
 
@@ -35,7 +37,7 @@ struct resolve {
     /* read-only, in done and afterwards */
     int error; /* 0, and then count > 0; or one of resolver_error_text */
     unsigned count;
-    struct addr addrs[RESOLVE_MAX]; /* best first */
+    struct addr addrs[RESOLVE_MAX]; /* best first, IPv6 and IPv4 by turns */
     /* private */
     struct list_node ready;
     struct resolver_question *question;

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 
 #define TRY_MS 2000 /* one server, the first time; later tries wait longer */
@@ -20,27 +21,70 @@
 
 static void on_socket(void *resolver, ares_socket_t fd, int readable, int writable);
 
+static const char *conf_path(const struct resolver *r)
+{
+    return r->settings.conf ? r->settings.conf : "/etc/resolv.conf";
+}
+
+static bool has_own_servers(const struct resolver *r)
+{
+    return r->settings.servers && *r->settings.servers;
+}
+
 static int make_channel(struct resolver *r, ares_channel *out)
 {
     struct ares_options options = {.timeout = TRY_MS,
                                    .tries = TRIES,
+                                   .udp_port = r->settings.port,
+                                   .tcp_port = r->settings.port,
                                    .lookups = (char[]){"b"},
                                    .sock_state_cb = on_socket,
-                                   .sock_state_cb_data = r};
-    int status = ares_init_options(out, &options,
-                                   ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
-                                       ARES_OPT_SOCK_STATE_CB);
-    const char *servers = r->settings.servers;
-    if (status == ARES_SUCCESS && servers && *servers)
-        status = ares_set_servers_ports_csv(*out, servers);
-    else if (status == ARES_SUCCESS)
+                                   .sock_state_cb_data = r,
+                                   .resolvconf_path = (char *)conf_path(r)}; /* it is copied */
+    int given = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB |
+                ARES_OPT_RESOLVCONF;
+    if (r->settings.port)
+        given |= ARES_OPT_UDP_PORT | ARES_OPT_TCP_PORT;
+    int status = ares_init_options(out, &options, given);
+    if (status != ARES_SUCCESS) {
+        *out = NULL;
         return status;
-    if (status == ARES_SUCCESS)
-        return status;
-    if (*out)
+    }
+    if (has_own_servers(r))
+        status = ares_set_servers_ports_csv(*out, r->settings.servers);
+    if (status != ARES_SUCCESS) {
         ares_destroy(*out);
-    *out = NULL;
+        *out = NULL;
+    }
     return status;
+}
+
+static struct resolver_conf conf_now(const struct resolver *r)
+{
+    struct stat st;
+    if (has_own_servers(r) || stat(conf_path(r), &st) < 0)
+        return (struct resolver_conf){0};
+    return (struct resolver_conf){
+        .dev = st.st_dev, .ino = st.st_ino, .bytes = st.st_size, .changed = st.st_mtim};
+}
+
+static bool same_conf(const struct resolver_conf *a, const struct resolver_conf *b)
+{
+    return a->dev == b->dev && a->ino == b->ino && a->bytes == b->bytes &&
+           a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+/* The file is looked at before it is read: what changes in between is found the next time. */
+static void make_channel_if_wanted(struct resolver_question *q)
+{
+    struct resolver *r = q->resolver;
+    struct resolver_conf now = conf_now(r);
+    q->is_newer = !same_conf(&now, &r->conf_was);
+    if (!q->wants_channel && !q->is_newer)
+        return;
+    q->status = make_channel(r, &q->channel);
+    if (q->channel)
+        r->conf_was = now;
 }
 
 static void add_file_host(struct resolver_question *q, int family)
@@ -54,8 +98,7 @@ static void add_file_host(struct resolver_question *q, int family)
     ares_free_hostent(h);
 }
 
-/* Touches of the resolver only its settings, which never change, and [files], which is the lane's.
- */
+/* Touches of the resolver only its settings, which never change, and what is the lane's. */
 void resolver_dns_files(struct resolver_question *q)
 {
     struct resolver *r = q->resolver;
@@ -65,10 +108,8 @@ void resolver_dns_files(struct resolver_question *q)
         add_file_host(q, AF_INET6);
         add_file_host(q, AF_INET);
     }
-    if (q->wants_channel && q->count == 0)
-        q->status = make_channel(r, &q->channel);
-    else
-        q->wants_channel = false;
+    if (q->count == 0)
+        make_channel_if_wanted(q);
 }
 
 /* ---- The loop: sockets and time. ---- */
@@ -189,6 +230,10 @@ static int error_of(int status)
 static void on_answer(void *question, int status, int timeouts, struct ares_addrinfo *info)
 {
     struct resolver_question *q = question;
+    if (status == ARES_EDESTRUCTION && q->asker && q->resolver->channel != q->channel) {
+        resolver_dns_ask(q);
+        return;
+    }
     for (struct ares_addrinfo_node *n = info ? info->nodes : NULL; n; n = n->ai_next) {
         if (q->count == RESOLVE_MAX)
             break;
@@ -207,8 +252,25 @@ void resolver_dns_ask(struct resolver_question *q)
 {
     struct resolver *r = q->resolver;
     struct ares_addrinfo_hints hints = {.ai_family = q->family, .ai_socktype = SOCK_STREAM};
+    q->channel = r->channel;
     ares_getaddrinfo(r->channel, q->name, NULL, &hints, on_answer, q);
     set_tick(r);
+}
+
+/* Two may have been sent to make a channel: the first one counts, unless the other is newer. */
+int resolver_dns_take(struct resolver_question *q)
+{
+    struct resolver *r = q->resolver;
+    ares_channel made = q->channel, old = r->channel;
+    q->channel = NULL;
+    if (made && (r->is_stopped || (old && !q->is_newer))) {
+        ares_destroy(made);
+    } else if (made) {
+        r->channel = made;
+        if (old)
+            ares_destroy(old); /* on_answer asks the new one */
+    }
+    return r->channel ? 0 : q->status == ARES_ENOMEM ? -ENOMEM : -EIO;
 }
 
 /* ---- Life. ---- */
@@ -224,7 +286,7 @@ void resolver_dns_stop(struct resolver *r)
     timeout_clear(&r->tick);
     if (r->channel)
         ares_destroy(r->channel);
-    r->channel = NULL;
+    r->channel = NULL; /* not before: on_answer would ask again */
 }
 
 void resolver_dns_fini(struct resolver *r)

@@ -18,6 +18,7 @@ struct resolver_question {
     uint16_t port;
     int family;
     bool wants_channel; /* the lane shall make one */
+    bool is_newer;      /* it did so because /etc/resolv.conf has changed */
     /* from the lane */
     ares_channel channel;
     int status; /* of making it: ARES_SUCCESS ... */
@@ -35,6 +36,14 @@ struct resolver_watch {
     struct resolver *resolver;
 };
 
+/* Which /etc/resolv.conf it was; all zero: none. */
+struct resolver_conf {
+    dev_t dev;
+    ino_t ino;
+    off_t bytes;
+    struct timespec changed;
+};
+
 struct resolver {
     struct loop *loop;
     struct mem_owner owner; /* "resolver" */
@@ -49,14 +58,19 @@ struct resolver {
     ares_channel channel; /* NULL: not made yet */
     struct timeout tick;
     struct list_node watches;
-    /* The lane's own, for /etc/hosts: only its one thread touches it. */
-    ares_channel files;
+    /* The lane's own: only its one thread touches it. */
+    ares_channel files;            /* for /etc/hosts */
+    struct resolver_conf conf_was; /* when a channel was made of it last */
 };
 
 /* ---- resolver_dns.c ---- */
 
 /* On the lane: looks into /etc/hosts; if it has no answer, makes a channel when one is wanted. */
 void resolver_dns_files(struct resolver_question *q);
+
+/* Back in the loop: takes over the channel that [q] has made, if it is of use; questions of an
+ * older one are asked again. < 0: -errno, there is none to ask. */
+MUST_USE int resolver_dns_take(struct resolver_question *q);
 
 /* Asks name servers; resolver_question_end tells, perhaps before this returns. */
 void resolver_dns_ask(struct resolver_question *q);

@@ -5,34 +5,9 @@
  * copied in one piece. */
 #include "wire/escape.h"
 
+#include "base/utf8.h"
+
 #define REPLACEMENT SLICE("\xef\xbf\xbd") /* U+FFFD */
-
-static bool is_in(unsigned char c, unsigned low, unsigned high)
-{
-    return c >= low && c <= high;
-}
-
-/* Bytes of the UTF-8 sequence at the start of [s] (not empty), or 0 when it is not well-formed. RFC
- * 3629 4: UTF8-2 = %xC2-DF UTF8-tail UTF8-3 = %xE0 %xA0-BF UTF8-tail / %xE1-EC 2( UTF8-tail ) /
- * %xED %x80-9F UTF8-tail / %xEE-EF 2( UTF8-tail ) UTF8-4 = %xF0 %x90-BF 2( UTF8-tail ) / %xF1-F3 3(
- * UTF8-tail ) / %xF4 %x80-8F 2( UTF8-tail ) */
-static size_t utf8_sequence(slice s)
-{
-    const unsigned char *b = (const unsigned char *)s.p;
-    if (b[0] < 0x80)
-        return 1;
-    size_t n = is_in(b[0], 0xc2, 0xdf) ? 2 : is_in(b[0], 0xe0, 0xef) ? 3 : 4;
-    if (!is_in(b[0], 0xc2, 0xf4) || s.n < n)
-        return 0;
-    unsigned low = b[0] == 0xe0 ? 0xa0 : b[0] == 0xf0 ? 0x90 : 0x80;
-    unsigned high = b[0] == 0xed ? 0x9f : b[0] == 0xf4 ? 0x8f : 0xbf;
-    if (!is_in(b[1], low, high))
-        return 0;
-    for (size_t i = 2; i < n; i++)
-        if (!is_in(b[i], 0x80, 0xbf))
-            return 0;
-    return n;
-}
 
 /* What stands for one ASCII character; .p NULL: itself. [room] has 6 bytes for what is made on the
  * spot. */

@@ -15,6 +15,7 @@ struct names {
     struct resolver *resolver;
     int sock;
     char servers[32];
+    uint16_t port;
     unsigned asked;
 };
 
@@ -110,7 +111,8 @@ static void names_open(struct names *d, struct test_net *net, int64_t timeout_ms
     d->sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     assert_return_code(bind(d->sock, (struct sockaddr *)&at, sizeof at), errno);
     assert_return_code(getsockname(d->sock, (struct sockaddr *)&at, &n), errno);
-    snprintf(d->servers, sizeof d->servers, "127.0.0.1:%u", ntohs(at.sin_port));
+    d->port = ntohs(at.sin_port);
+    snprintf(d->servers, sizeof d->servers, "127.0.0.1:%u", d->port);
     if (!has_server) {
         close(d->sock);
         d->sock = -1;
@@ -292,6 +294,7 @@ static void test_servers_answer(void **state)
     assert_int_equal(look_up(&a, &d, "both.test", AF_UNSPEC), 0);
     assert_int_equal(a.resolve.count, 3);
     assert_true(has(&a, "192.0.2.1:443") && has(&a, "[2001:db8::7]:443"));
+    assert_int_not_equal(a.resolve.addrs[0].any.sa_family, a.resolve.addrs[1].any.sa_family);
     assert_int_equal(look_up(&a, &d, "both.test", AF_INET), 0);
     assert_int_equal(a.resolve.count, 2);
     assert_int_equal(look_up(&a, &d, "six.test", AF_INET6), 0);
@@ -321,6 +324,47 @@ static void test_servers_that_fail(void **state)
     assert_true(loop_now_ms(net->loop) < began + 5000);
     assert_int_equal(look_up(&a, &d, "four.test", AF_UNSPEC), 0); /* others are not held up */
     names_close(&d);
+    net_free(&net);
+}
+
+static void write_conf(const char *path, const char *server)
+{
+    (void)!unlink(path);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fprintf(f, "nameserver %s\n", server);
+    fclose(f);
+}
+
+/* The name servers have moved while the process runs: nobody is at 127.0.0.77. */
+static void test_conf_changes(void **state)
+{
+    struct test_net *net = net_new(NET_EPOLL_TCP, 0);
+    struct names d;
+    struct asker a, waiting;
+    char path[] = "/tmp/medusa-test-XXXXXX";
+    int error;
+    close(mkstemp(path));
+    names_open(&d, net, 20000, true);
+    resolver_free(&d.resolver);
+    struct resolver_settings settings = {.conf = path, .timeout_ms = 20000, .port = d.port};
+    d.resolver = resolver_new(net->loop, &net->book, &settings, &error);
+    assert_non_null(d.resolver);
+    write_conf(path, "127.0.0.77");
+    assert_int_equal(look_up(&a, &d, "four.test", AF_INET), -ECONNREFUSED);
+    write_conf(path, "127.0.0.1");
+    assert_int_equal(look_up(&a, &d, "four.test", AF_INET), 0);
+    assert_int_equal(ask(&waiting, &d, "silent.test", AF_INET), 0); /* under way */
+    for (int i = 0; i < 20; i++) {
+        serve(&d);
+        net_turn(net);
+    }
+    write_conf(path, "127.0.0.77 # now there");
+    assert_int_equal(look_up(&a, &d, "four.test", AF_INET), -ECONNREFUSED);
+    assert_true(net_until(net, was_told, &waiting));
+    assert_int_equal(waiting.resolve.error, -ECONNREFUSED); /* it was asked again */
+    names_close(&d);
+    unlink(path);
     net_free(&net);
 }
 
@@ -463,6 +507,7 @@ int main(void)
         cmocka_unit_test(test_the_file_comes_first),
         cmocka_unit_test(test_servers_answer),
         cmocka_unit_test(test_servers_that_fail),
+        cmocka_unit_test(test_conf_changes),
         cmocka_unit_test(test_nobody_to_ask),
         cmocka_unit_test(test_many_at_once),
         cmocka_unit_test(test_cancelled_at_every_moment),

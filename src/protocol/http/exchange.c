@@ -5,14 +5,80 @@
 
 #include <errno.h>
 
+struct exchange_line {
+    struct exchange_line *next;
+    slice text; /* "Name: value\r\n" */
+};
+
 struct io *exchange_io(const struct exchange *ex)
 {
     return ex->session->stream.cls->io;
 }
 
+/* Is it one that the carrier writes itself, and must? */
+static bool is_carriers(slice name)
+{
+    static const slice names[] = {SLICE("content-length"), SLICE("transfer-encoding"),
+                                  SLICE("connection"),     SLICE("date"),
+                                  SLICE("server"),         SLICE("keep-alive"),
+                                  SLICE("upgrade"),        SLICE("trailer")};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (slice_is_nocase(name, names[i]))
+            return true;
+    return false;
+}
+
+/* RFC 9110 5.5: no control characters but the tab. */
+static bool is_field_value(slice value)
+{
+    for (size_t i = 0; i < value.n; i++)
+        if (((unsigned char)value.p[i] < ' ' && value.p[i] != '\t') || value.p[i] == 127)
+            return false;
+    return true;
+}
+
+int exchange_add_field(struct exchange *ex, slice name, slice value)
+{
+    if (ex->has_begun)
+        return -EALREADY;
+    if (!http_is_token(name) || is_carriers(name) || !is_field_value(value))
+        return -EINVAL;
+    size_t room = name.n + value.n + 4;
+    struct exchange_line *line = arena_alloc(&ex->arena, sizeof *line + room);
+    if (!line)
+        return -ENOMEM;
+    struct fmt f = fmt_on((char *)(line + 1), room);
+    fmt_put(&f, name);
+    fmt_put(&f, SLICE(": "));
+    fmt_put(&f, value);
+    fmt_put(&f, SLICE("\r\n"));
+    *line = (struct exchange_line){.text = fmt_done(&f)};
+    struct exchange_line **at = &ex->extra;
+    while (*at)
+        at = &(*at)->next;
+    *at = line;
+    ex->extra_bytes += room;
+    return 0;
+}
+
+/* [lines] and behind them what was added. Without memory what was added is lost: better than the answer. */
+static slice with_extra(struct exchange *ex, slice lines)
+{
+    char *room = arena_alloc(&ex->arena, lines.n + ex->extra_bytes);
+    if (!room)
+        return lines;
+    struct fmt f = fmt_on(room, lines.n + ex->extra_bytes);
+    fmt_put(&f, lines);
+    for (struct exchange_line *line = ex->extra; line; line = line->next)
+        fmt_put(&f, line->text);
+    return fmt_done(&f);
+}
+
 struct outq *exchange_begin(struct exchange *ex, int status, slice lines, int64_t length)
 {
     BUG_ON(ex->has_begun);
+    if (UNLIKELY(ex->extra))
+        lines = with_extra(ex, lines);
     ex->has_begun = true;
     ex->status = status;
     ex->no_body = ex->req->method == HTTP_HEAD || status == 204 || status == 304;
@@ -61,5 +127,18 @@ void exchange_read_body(struct exchange *ex, exchange_body_fn on_body)
 {
     BUG_ON(ex->on_body || ex->has_begun);
     ex->on_body = on_body;
+    ex->ops->read_body(ex);
+}
+
+void exchange_pause_body(struct exchange *ex)
+{
+    ex->body_paused = true;
+}
+
+void exchange_resume_body(struct exchange *ex)
+{
+    if (!ex->body_paused)
+        return;
+    ex->body_paused = false;
     ex->ops->read_body(ex);
 }

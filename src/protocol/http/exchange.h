@@ -42,6 +42,8 @@ struct exchange {
     void *state;
     void (*on_gone)(struct exchange *ex);
     void (*on_room)(struct exchange *ex);
+    void *owner;                          /* beside the handler's state: of whoever called the handler ... */
+    void (*on_free)(struct exchange *ex); /* ... and is told when the exchange is over, however it ended */
     struct arena arena;
 
     /* read-only */
@@ -59,7 +61,10 @@ struct exchange {
     bool is_chunked; /* the response */
     bool body_done;  /* the request's body has been read */
     bool wants_continue;
+    bool body_paused;
     exchange_body_fn on_body;
+    struct exchange_line *extra; /* of exchange_add_field */
+    size_t extra_bytes;
     uint64_t body_left; /* of a body with a length */
     uint64_t body_seen;
     uint64_t body_mark; /* bytes_in when the rate window began */
@@ -70,6 +75,11 @@ struct exchange {
     struct http1_chunk chunk;
     char room[EXCHANGE_ROOM]; /* first memory of the arena */
 };
+
+/* A field of the response, whoever begins it; before that. Several of one name are several fields. 0, -EINVAL: no field name, or
+ * a value with control characters, or one of the carrier's fields (Content-Length, Transfer-Encoding, Connection, Date,
+ * Server, Keep-Alive, Upgrade, Trailer); -EALREADY: the response has begun; -ENOMEM. */
+MUST_USE int exchange_add_field(struct exchange *ex, slice name, slice value);
 
 /* Begins the response. [lines]: further fields, each "Name: value\r\n"; Date, Server, Connection,
  * Content-Length and Transfer-Encoding are the carrier's. [length] of the body; -1: unknown, to be
@@ -94,6 +104,10 @@ void exchange_fail(struct exchange *ex, int status, slice lines);
 /* on_body will be told of the request's body: in later calls, in order, ending with is_last. Call
  * it at most once, before exchange_begin. A body that nobody reads is dropped by the carrier. */
 void exchange_read_body(struct exchange *ex, exchange_body_fn on_body);
+
+/* Stops on_body (and reading: the client must wait) / goes on. May be called from on_body. */
+void exchange_pause_body(struct exchange *ex);
+void exchange_resume_body(struct exchange *ex);
 
 struct io *exchange_io(const struct exchange *ex);
 

@@ -12,6 +12,8 @@ struct http_handler_ops {
     const char *name;
     /* The body must have a length in front: a chunked request is answered 411. */
     bool needs_length;
+    /* It knows what to do with methods that we do not know (else they are 501). */
+    bool any_method;
     /* Answers with exchange_begin ... exchange_end or exchange_fail: before it returns, or later
      * (then it sets ex->on_gone before returning). */
     void (*handle)(struct http_handler *h, struct exchange *ex);

@@ -103,6 +103,8 @@ void http_exchange_free(struct http_server *http, struct exchange *ex, uint32_t 
     http->stats.by_class[MIN((unsigned)ex->status / 100, 5)]++;
     if (http->accesslog)
         write_accesslog(http, ex, number);
+    if (ex->on_free)
+        ex->on_free(ex);
     arena_fini(&ex->arena);
     pool_put(&http->exchanges, ex);
 }
@@ -138,7 +140,7 @@ static int objection(struct http_server *http, struct exchange *ex)
     const struct http1_req *req = ex->req;
     if (!is_ours(&http->settings, req))
         return 421;
-    if (req->method == HTTP_OTHER || req->method == HTTP_CONNECT)
+    if (req->method == HTTP_CONNECT || (req->method == HTTP_OTHER && !http->handler->ops->any_method))
         return 501;
     if (req->has_content_length && req->content_length > http->settings.body_bytes)
         return 413;

@@ -262,6 +262,8 @@ static bool read_body(struct http1 *h, struct exchange *ex)
         if (data.n || ex->body_done)
             give_body(ex, data);
         stream_consume(s, (size_t)n);
+        if (ex->body_paused)
+            return ex->body_done;
     }
     return true;
 }
@@ -298,9 +300,9 @@ static bool discard_rest(struct http1 *h, struct exchange *ex)
         ex->body_seen = 1;
         return true;
     }
-    if (!read_body(h, ex))
-        return false;
-    return true;
+    ex->body_paused = false;
+    ex->on_body = NULL; /* whoever wanted it has answered */
+    return read_body(h, ex);
 }
 
 static void move_slice(slice *s, slice from, slice to)
@@ -358,6 +360,12 @@ static void take_head(struct http1 *h, struct exchange *ex)
 static void await_body(struct http1 *h, struct exchange *ex)
 {
     struct stream *s = &h->session.stream;
+    if (ex->body_paused) { /* the handler's time */
+        stream_pause(s);
+        stream_set_deadline(s, -1);
+        ex->body_mark = 0;
+        return;
+    }
     if (stream_is_eof(s)) { /* the body will never be complete */
         stream_abort(s, -ECONNRESET);
         return;
@@ -378,7 +386,7 @@ static bool go_on(struct http1 *h)
         await_body(h, ex);
         return false;
     }
-    if (!ex->body_done && ex->on_body && !read_body(h, ex)) {
+    if (!ex->body_done && ex->on_body && (ex->body_paused || !read_body(h, ex))) {
         await_body(h, ex);
         return false;
     }

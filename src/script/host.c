@@ -1,0 +1,50 @@
+/* host: the beginning and the end of all scripts. */
+#include "script/host.h"
+
+#include "base/check.h"
+#include "script/declare.h"
+#include "script/l_task.h"
+#include "script/unit.h"
+
+#include <errno.h>
+
+int host_init(struct host *host)
+{
+    host->loop = host->io->loop;
+    list_init(&host->units);
+    list_init(&host->leaving);
+    list_init(&host->trees);
+    mem_owner_init(&host->owner, host->book, "scripts");
+    host->lane = work_lane_new(host->loop, "scripts", 4);
+    if (!host->lane) {
+        mem_owner_fini(&host->owner);
+        return -ENOMEM;
+    }
+    int error = l_task_host_init(host);
+    if (error < 0) {
+        work_lane_free(&host->lane);
+        mem_owner_fini(&host->owner);
+    }
+    return error;
+}
+
+void host_stop(struct host *host)
+{
+    LIST_EACH_SAFE (n, &host->units)
+        unit_remove(CONTAINER_OF(n, struct unit, link));
+    declare_abort_all(host);
+}
+
+bool host_is_empty(const struct host *host)
+{
+    return list_is_empty(&host->units) && list_is_empty(&host->leaving) &&
+           list_is_empty(&host->trees) && host->version_count == 0 && !work_lane_pending(host->lane);
+}
+
+void host_fini(struct host *host)
+{
+    BUG_ON(!host_is_empty(host));
+    work_lane_free(&host->lane);
+    l_task_host_fini(host);
+    mem_owner_fini(&host->owner);
+}

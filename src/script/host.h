@@ -1,0 +1,58 @@
+/* host: what all scripts of the process have in common: the loop, the log, the units, and which Lua
+ * code is running right now.
+ *
+ * Stands above the protocols and below main/, which embeds it, fills in what is public and loads the
+ * configuration as a unit (unit.h). Nothing here is touched by another thread but struct watchdog. */
+#ifndef SCRIPT_HOST_H
+#define SCRIPT_HOST_H
+
+#include "base/log.h"
+#include "base/pool.h"
+#include "io/stream.h"
+
+struct lua_State;
+struct mime_table;
+struct watchdog;
+struct accesslog;
+
+struct host {
+    /* public: filled in before host_init; all outlive the host */
+    struct io *io;
+    struct mem_book *book;
+    struct log *log;
+    const struct mime_table *mime;
+    struct accesslog *accesslog; /* of every HTTP server, or NULL */
+    size_t max_sessions;         /* of each server that does not say otherwise */
+
+    /* read-only */
+    struct loop *loop;
+    struct mem_owner owner;  /* "scripts": all but the heaps, which have owners of their own */
+    struct list_node units;
+    struct list_node leaving; /* live servers that only wait for their last sessions (declare.h) */
+    struct list_node trees;  /* file trees in use (tree.h) */
+    struct work_lane *lane;  /* reads of scripts, and other short jobs on files */
+    unsigned version_count;  /* Lua states that exist, in all units */
+
+    /* private to l_task.c */
+    struct pool tasks;
+    struct list_node ready; /* tasks to go on with at the end of the turn */
+    struct loop_deferred run_ready;
+    struct l_task *running; /* whose Lua code is on the C stack, or NULL */
+    struct watchdog *watchdog;
+    struct lua_State *volatile running_L; /* the coroutine of it that runs: for the watchdog's signal */
+    volatile unsigned ticks;              /* periods that the present entry into Lua has lasted */
+
+    /* private to the services' bindings: each is made when it is first used (host_*.c) */
+    void *services[8];
+};
+
+/* 0 or -errno: no thread could be started, no memory. */
+MUST_USE int host_init(struct host *host);
+
+/* Unloads every unit: servers stop, connections are cut, tasks end. Call host_fini when
+ * host_is_empty, after some more turns. */
+void host_stop(struct host *host);
+bool host_is_empty(const struct host *host);
+void host_fini(struct host *host);
+
+#endif

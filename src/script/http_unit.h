@@ -1,0 +1,90 @@
+/* http_unit: HTTP servers that scripts declare: the live server, its routes, and how a request reaches a Lua function.
+ *
+ *     exchange -> answer() -> route_find -> a C handler, or l_request_start -> task -> the function -> l_reply
+ */
+#ifndef SCRIPT_HTTP_UNIT_H
+#define SCRIPT_HTTP_UNIT_H
+
+#include "protocol/http/http.h"
+#include "protocol/http/route.h"
+#include "script/declare.h"
+#include "script/l_api.h"
+
+struct l_task;
+
+/* What a route leads to. */
+struct target {
+    int function;                 /* in the registry; or LUA_NOREF */
+    struct http_handler *handler; /* of C, when there is no function */
+    struct buf *text;             /* or a fixed text */
+};
+
+/* medusa.http.server{...}: in a userdata of the version. */
+struct declared_http {
+    struct declared base; /* first */
+    struct listen_at listen[LISTEN_MAX];
+    struct http_settings settings;
+    struct route_table *routes;
+    struct target *targets;
+    unsigned target_count, target_room;
+};
+
+struct live_http {
+    struct live base; /* first */
+    struct http_server http;
+    struct http_handler handler;
+};
+
+extern const struct server_kind http_kind;
+
+/* A C handler as a Lua value: medusa.http.files(...) and its kin return one. [hold] is released with it (may be NULL). RAISES. */
+void l_push_handler(lua_State *L, struct http_handler *handler);
+/* The handler at [at], or NULL when something else is there. */
+struct http_handler *l_to_handler(lua_State *L, int at);
+
+/* ---- Requests (l_request.c) ---- */
+
+/* What has been read of a request's body and not been taken yet. */
+struct l_body {
+    char *p; /* charged to the unit's heap */
+    uint32_t n, room;
+    bool has_begun, has_ended, is_streamed, has_failed;
+    bool waits; /* the task, for more */
+};
+
+/* A request as the script sees it; in a userdata. ex is NULL when the request is over. */
+struct l_request {
+    struct exchange *ex;
+    struct l_task *task;
+    struct route_match *match;     /* in the exchange's arena; NULL without parameters */
+    struct http_handler *delegate; /* answers when the function has returned */
+    struct l_body body;
+    bool waits_for_room;
+    int16_t fail_status; /* the server's own page for this status is the answer */
+};
+
+/* Calls the target's function for the exchange. */
+void l_request_start(struct version *v, const struct target *target, struct exchange *ex, const struct route_match *match);
+
+/* The request at [at], still alive; RAISES. */
+struct l_request *l_check_request(lua_State *L, int at);
+
+/* Answers with the value(s) from index [first] on to the top of L: see the manual, "What a handler returns". RAISES. */
+void l_reply(lua_State *L, struct l_request *r, int first);
+
+/* Adds the fields of the table at [at] ({Name = value or {values}}) to the response. RAISES. */
+void l_reply_fields(lua_State *L, struct exchange *ex, int at);
+
+/* Methods on bodies (l_body.c). */
+int l_request_body(lua_State *L);
+int l_request_read(lua_State *L);
+void l_body_free(lua_State *L, struct l_request *r);
+
+extern const struct l_function l_request_methods[];
+extern const size_t l_request_method_count;
+/* __index of requests; upvalue 1: the table of methods. */
+int l_request_index(lua_State *L);
+int l_request_newindex(lua_State *L);
+int l_request_gc(lua_State *L);
+
+#endif

@@ -1,0 +1,86 @@
+/* l_api: how functions are bound: each by a row that says its name, arguments and what it does; the help and the
+ * reference are made from the same rows. And tables of options, in which a misspelt name is refused. */
+#ifndef SCRIPT_L_API_H
+#define SCRIPT_L_API_H
+
+#include "base/slice.h"
+#include "io/addr.h"
+#include "script/unit.h"
+
+#include <lauxlib.h>
+
+/* Signature conventions: "(path, [options]) -> tree | nil, error"; units in the text. */
+struct l_function {
+    const char *name;      /* "medusa.sleep"; a method: "conn:read_line" */
+    lua_CFunction call;    /* NULL: described only (a field) */
+    const char *signature; /* "(seconds)" */
+    const char *text;      /* sentences: what it does, units, errors */
+    bool waits;            /* the calling task may be suspended */
+};
+
+/* Sets the rows' functions in the table on the top of the stack, under the last part of their names. RAISES. */
+void l_set_functions(lua_State *L, const struct l_function *rows, size_t count);
+
+/* All described functions, module by module, for the help: the [i]th array; NULL after the last. */
+const struct l_function *l_described(size_t i, size_t *count_out);
+
+/* ---- Objects ---- */
+
+enum l_meta { META_REQUEST, META_CONN, META_HANDLER, META_DECLARED, META_TREE, META_TASK, META_UPLOAD, META_EVENTS,
+              META_UDP, META_REPLY, META_DB, META_SUB, META_TIMER, META_ONE, META_TWO, META_THREE };
+_Static_assert(META_THREE < L_META_COUNT, "unit.h keeps room for all");
+
+/* Makes the metatable of [meta] from rows of methods and keeps it in the version: __index is the table of methods, unless
+ * [index] is given: it gets that table as its upvalue then. [gc] may be NULL. __name is [name]. RAISES. */
+void l_make_meta(lua_State *L, enum l_meta meta, const char *name, const struct l_function *methods, size_t count,
+                 lua_CFunction index, lua_CFunction gc);
+
+/* A userdata of that kind with [user_values]; zeroed. RAISES. */
+void *l_new_object(lua_State *L, enum l_meta meta, size_t bytes, int user_values);
+
+/* The userdata at [at] when it is of that kind, else NULL. */
+void *l_test_object(lua_State *L, int at, enum l_meta meta);
+/* The same; RAISES with the expected name. */
+void *l_check_object(lua_State *L, int at, enum l_meta meta, const char *name);
+
+/* ---- Arguments ---- */
+
+slice l_check_slice(lua_State *L, int at);              /* a string (or number); RAISES */
+slice l_opt_slice(lua_State *L, int at);                /* .p == NULL for nil */
+/* A time in seconds (number, fractions allowed) or as text ("500ms", "2m"), in milliseconds. RAISES. */
+int64_t l_check_time(lua_State *L, int at);
+/* A size in bytes as a number or as text ("64K"). RAISES. */
+uint64_t l_check_size(lua_State *L, int at);
+
+void l_push_slice(lua_State *L, slice s);
+
+/* ---- Tables of options ---- */
+
+enum l_option_kind {
+    OPTION_SIZE,     /* uint64_t bytes */
+    OPTION_TIME,     /* int64_t ms */
+    OPTION_COUNT,    /* uint64_t */
+    OPTION_BOOL,     /* bool */
+    OPTION_OTHER,    /* allowed; its reader takes it from the table itself */
+};
+
+struct l_option {
+    const char *name;
+    enum l_option_kind kind;
+    size_t at; /* offset in the struct */
+    uint64_t min, max;
+    const char *text; /* for the help */
+};
+
+/* Reads the table at [index] of L into *into. An unknown name, a wrong type or a value out of range RAISES, with the
+ * nearest known name. [what] is the function's name for the message. */
+void l_read_options(lua_State *L, int index, const char *what, const struct l_option *rows, size_t count, void *into);
+
+/* "file:line" of the script code that called. */
+void l_where(lua_State *L, char *out, size_t bytes);
+
+/* nil, message: what functions return for failures that are no mistakes of the caller. */
+int l_fail(lua_State *L, const char *message);
+int l_fail_errno(lua_State *L, int error);
+
+#endif

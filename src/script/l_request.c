@@ -1,0 +1,163 @@
+/* l_request: a request in the hands of a Lua function.
+ *
+ * The task's body makes the userdata, calls the function and turns what it returns into the answer; all of that is inside the
+ * coroutine, so an error anywhere in it is this request's 500. exchange_end comes after the coroutine has ended: it may begin
+ * the next request of the connection, and Lua is never entered twice. */
+#include "script/http_unit.h"
+#include "script/l_log.h"
+#include "script/l_task.h"
+
+#include "base/check.h"
+
+#include <errno.h>
+
+/* What the body needs to begin, on the C stack of l_request_start. */
+struct start {
+    struct exchange *ex;
+    int function;
+    const struct route_match *match;
+    bool has_begun; /* there is a request object, whose task's end answers */
+};
+
+/* ---- Objects ---- */
+
+struct l_request *l_check_request(lua_State *L, int at)
+{
+    struct l_request *r = l_check_object(L, at, META_REQUEST, "request");
+    if (!r->ex)
+        luaL_error(L, "this request is over");
+    return r;
+}
+
+/* The request's end, seen from the exchange: nothing of it may be touched any more. */
+static void detach(struct l_request *r)
+{
+    struct exchange *ex = r->ex;
+    if (!ex)
+        return;
+    r->waits_for_room = r->body.waits = false;
+    r->ex = NULL;
+    ex->state = NULL;
+    ex->on_gone = NULL;
+    ex->on_room = NULL;
+}
+
+int l_request_gc(lua_State *L)
+{
+    struct l_request *r = lua_touserdata(L, 1);
+    detach(r);
+    l_body_free(L, r);
+    return 0;
+}
+
+/* The client is gone. The function is told when it looks. */
+static void on_gone(struct exchange *ex)
+{
+    struct l_request *r = ex->state;
+    bool waits = r->waits_for_room || r->body.waits;
+    detach(r);
+    if (waits)
+        l_task_wake(r->task);
+}
+
+static void on_room(struct exchange *ex)
+{
+    struct l_request *r = ex->state;
+    if (!r->waits_for_room)
+        return;
+    r->waits_for_room = false;
+    l_task_wake(r->task);
+}
+
+/* ---- The task ---- */
+
+static int answered(lua_State *L, int status, lua_KContext ctx)
+{
+    struct l_request *r = lua_touserdata(L, 2);
+    if (r->ex && !r->delegate)
+        l_reply(L, r, 3);
+    return 0;
+}
+
+/* Parameters outlive this call only when there are any. */
+static void keep_match(lua_State *L, struct l_request *r, struct exchange *ex, const struct route_match *match)
+{
+    if (!match->params.count && !match->rest.p)
+        return;
+    r->match = arena_alloc(&ex->arena, sizeof *match);
+    if (!r->match)
+        luaL_error(L, "not enough memory");
+    *r->match = *match;
+}
+
+/* Stack: the start (1), the request (2), then the function and its argument. */
+static int body(lua_State *L)
+{
+    struct start *start = lua_touserdata(L, 1);
+    struct exchange *ex = start->ex;
+    struct l_request *r = l_new_object(L, META_REQUEST, sizeof *r, 1);
+    keep_match(L, r, ex, start->match);
+    r->ex = ex;
+    r->task = l_task_current(L);
+    r->task->owner = r;
+    ex->state = r;
+    ex->on_gone = on_gone;
+    ex->on_room = on_room;
+    start->has_begun = true;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, start->function);
+    lua_pushvalue(L, 2);
+    lua_callk(L, 1, LUA_MULTRET, 0, answered);
+    return answered(L, LUA_OK, 0);
+}
+
+static void log_failure(struct l_task *t, const struct exchange *ex, const char *error)
+{
+    char room[128];
+    struct fmt f = fmt_on(room, sizeof room);
+    fmt_put(&f, slice_head(ex->req->method_name, 20));
+    fmt_char(&f, ' ');
+    fmt_put(&f, slice_head(ex->req->target, 60));
+    l_log_error(t->version, "script.error", fmt_done(&f), error);
+}
+
+static void fail(struct exchange *ex, int status)
+{
+    exchange_fail(ex, status >= ERROR_PAGE_MIN && status <= ERROR_PAGE_MAX ? status : 500, SLICE(""));
+}
+
+static void on_done(struct l_task *t, const char *error)
+{
+    struct l_request *r = t->owner;
+    struct exchange *ex = r ? r->ex : NULL;
+    if (!ex) {
+        if (error && !slice_is(slice_str(error), SLICE("cancelled")))
+            l_log_error(t->version, "script.error", SLICE("a request that was over"), error);
+        return;
+    }
+    struct http_handler *delegate = r->delegate;
+    int status = error ? t->error_status : r->fail_status;
+    r->task = NULL;
+    detach(r);
+    if (error && !status)
+        log_failure(t, ex, error);
+    if (error || status)
+        fail(ex, status);
+    else if (delegate)
+        delegate->ops->handle(delegate, ex);
+    else
+        exchange_end(ex);
+}
+
+void l_request_start(struct version *v, const struct target *target, struct exchange *ex,
+                     const struct route_match *match)
+{
+    BUG_ON(v->host->running); /* requests come from the loop */
+    struct start start = {.ex = ex, .function = target->function, .match = match};
+    struct l_task *t = l_task_new(v);
+    if (t) {
+        t->on_done = on_done;
+        l_task_start(t, body, &start);
+    }
+    if (!start.has_begun)
+        exchange_fail(ex, 503, SLICE(""));
+}

@@ -1,0 +1,16 @@
+/* libs: the parts of the table medusa, and of Lua's own libraries, that a version is opened with. Each function leaves the
+ * stack as it was and RAISES without memory. */
+#ifndef SCRIPT_LIBS_H
+#define SCRIPT_LIBS_H
+
+#include <lua.h>
+
+void l_open_coroutine(lua_State *L);
+void l_open_base(lua_State *L);    /* Lua's libraries, without what could harm the process */
+
+/* Each expects the table medusa on the top of the stack and adds to it. */
+void l_open_core(lua_State *L);    /* log, sleep, spawn, timers, include */
+void l_open_http(lua_State *L);    /* medusa.http: servers, requests, replies */
+void l_open_tcp(lua_State *L);     /* medusa.tcp */
+
+#endif
