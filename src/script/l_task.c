@@ -14,6 +14,7 @@
 
 #define PERIOD_MS 5  /* of the watchdog */
 #define STUCK_MS  30 /* code that cannot be interrupted (in table.sort, __close) may run so long */
+#define TIME_IS_UP "time is up: this code ran too long without waiting"
 #define IDLE_MAX  64 /* coroutines that a version keeps for later tasks */
 
 enum state { IDLE, READY, WAITING, RUNNING };
@@ -44,12 +45,15 @@ static void make_ready(struct l_task *t)
     loop_defer(host->loop, &host->run_ready);
 }
 
-/* In the hook of a doomed task, at every instruction: whatever catches this error gets the next one at once. */
-static int raise_doom(lua_State *L, const struct l_task *t)
+/* The last word of a doomed task. It yields and is never resumed: no pcall can catch that. Where it cannot yield (in
+ * table.sort's callback) an error brings it, sooner or later, to where it can: it gets one at every instruction. */
+static void end_doomed(lua_State *L, struct l_task *t)
 {
-    return luaL_error(L, t->used_ms ? "time is up: this code ran for %d ms without waiting"
-                                    : "cancelled",
-                      (int)t->used_ms);
+    lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
+    if (!lua_isyieldable(L))
+        luaL_error(L, "%s", t->used_ms ? TIME_IS_UP : "cancelled");
+    t->state = WAITING;
+    lua_yield(L, 0);
 }
 
 static bool has_spent_its_time(lua_State *L, struct l_task *t)
@@ -69,8 +73,8 @@ static void on_count(lua_State *L, lua_Debug *ar)
 {
     struct l_task *t = version_of(L)->host->running;
     if (t && (t->is_doomed || has_spent_its_time(L, t))) {
-        lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
-        raise_doom(L, t);
+        end_doomed(L, t);
+        return;
     }
     lua_sethook(L, NULL, 0, 0);
     if (!t || !lua_isyieldable(L) ||
@@ -97,6 +101,8 @@ static void leave(struct l_task *t)
     watchdog_leave(host->watchdog);
     host->running_L = NULL;
     host->running = NULL;
+    if (t->is_doomed)
+        return;
     t->used_ms = t->state == WAITING ? 0 : t->used_ms + host->ticks * PERIOD_MS;
 }
 
@@ -178,12 +184,16 @@ static void reset_coroutine(struct l_task *t)
 static void recycle(struct l_task *t, bool is_clean)
 {
     struct version *v = t->version;
-    if (!is_clean)
+    /* An error that a hook raised leaves the coroutine without hooks for ever (Lua restores them in a pcall only): nothing may
+     * run in it any more, and its <close> variables are not closed. */
+    bool is_spoilt = t->is_doomed && lua_status(t->co) != LUA_YIELD;
+    if (!is_clean && !is_spoilt)
         reset_coroutine(t);
     t->state = IDLE;
     list_remove(&t->link);
-    lua_settop(t->co, 0);
-    if (v->idle_count < IDLE_MAX && !v->is_over) {
+    if (!is_spoilt)
+        lua_settop(t->co, 0);
+    if (v->idle_count < IDLE_MAX && !v->is_over && is_clean) {
         list_push_front(&v->idle, &t->link);
         v->idle_count++;
     } else {
@@ -214,13 +224,17 @@ static const char *message_of(lua_State *L, struct l_task *t)
 static int put_message(lua_State *L)
 {
     struct l_task *t = lua_touserdata(L, 1);
-    lua_xmove(t->co, L, 1);
+    if (t->is_doomed)
+        lua_pushstring(L, t->used_ms ? TIME_IS_UP : "cancelled");
+    else
+        lua_xmove(t->co, L, 1);
     luaL_traceback(L, t->co, message_of(L, t), 0);
     return luaL_error(L, "%s", lua_tostring(L, -1));
 }
 
 static void finish(struct l_task *t, int status)
 {
+    BUG_ON(status == LUA_YIELD && !t->is_doomed);
     if (status == LUA_OK) {
         if (t->on_done)
             t->on_done(t, NULL);
@@ -257,7 +271,7 @@ static void run(struct l_task *t, int nargs)
     int status = lua_resume(t->co, NULL, nargs, &results);
     leave(t);
     BUG_ON(status == LUA_YIELD && t->state == RUNNING); /* our coroutine.yield refuses that */
-    if (status != LUA_YIELD)
+    if (status != LUA_YIELD || t->is_doomed)
         finish(t, status);
 }
 
@@ -419,10 +433,8 @@ bool l_task_leave(lua_State *L)
     struct host *host = version_of(L)->host;
     struct l_task *t = host->running;
     host->running_L = L;
-    if (t->is_doomed) {
+    if (t->is_doomed)
         lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
-        raise_doom(L, t);
-    }
     return t->state != RUNNING;
 }
 

@@ -1,6 +1,6 @@
 /* http1_req: two steps over the head of a request.
  *
- * Step one (scan_lines) runs over every byte once, 16 at a time, and looks for control characters
+ * Step one (http1_scan_lines) runs over every byte once and looks for control characters
  * only: each must be the CR of a CRLF, or a tab. It finds the lines and the end of the head, and
  * refuses bare CR, bare LF and NUL the moment they arrive. It is all that runs while a head is
  * incomplete, from where it stopped last time.
@@ -14,27 +14,13 @@
  * too long) is refused in the order of the bytes; all else only when the head is complete. */
 #include "wire/http1_req.h"
 
-#include "base/num.h"
-#include "wire/char_class.h"
 #include "wire/uri.h"
-
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
 /* RFC 9112 2.2 asks for "at least one". */
 #define EMPTY_LINES_MAX 2
 
 /* Longest method that we take for one. */
 #define METHOD_MAX ((size_t)32)
-
-enum found { FOUND_MORE, FOUND_END, FOUND_BAD };
-
-/* Where the lines end: the offsets of their CRs. Lines beyond the last are counted only. */
-struct lines {
-    size_t count;
-    uint32_t end[HTTP1_FIELDS_MAX + 1];
-};
 
 struct parse {
     slice head;   /* the input, as far as a head may reach */
@@ -48,58 +34,6 @@ static COLD int refuse(const struct parse *p, int status, const char *why)
 {
     *p->why = why;
     return -status;
-}
-
-/* --- step one --- */
-
-/* Offset of the first control character at or after [at], or in.n. */
-static inline size_t next_control(slice in, size_t at)
-{
-#ifdef __SSE2__
-    const __m128i last_control = _mm_set1_epi8(0x1f), del = _mm_set1_epi8(0x7f);
-    for (; at + 16 <= in.n; at += 16) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(in.p + at));
-        __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(bytes, last_control), bytes);
-        int mask = _mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(bytes, del)));
-        if (mask)
-            return at + (size_t)__builtin_ctz((unsigned)mask);
-    }
-#endif
-    while (at < in.n && !char_is(in.p[at], CHAR_CONTROL))
-        at++;
-    return at;
-}
-
-/* Goes on at *at, which becomes the offset of the first byte not judged yet, of the final CR, or of
- * the bad byte. */
-static enum found scan_lines(slice in, size_t *at, struct lines *lines)
-{
-    size_t i = *at, count = 0;
-    enum found found = FOUND_MORE;
-    for (;; i++) {
-        i = next_control(in, i);
-        if (i >= in.n)
-            break;
-        if (in.p[i] == '\t')
-            continue;
-        if (in.p[i] == '\r' && i + 1 == in.n)
-            break;
-        if (in.p[i] != '\r' || in.p[i + 1] != '\n') {
-            found = FOUND_BAD;
-            break;
-        }
-        if (i == 0 || in.p[i - 1] == '\n') {
-            found = FOUND_END;
-            break;
-        }
-        if (LIKELY(count < COUNT_OF(lines->end)))
-            lines->end[count] = (uint32_t)i;
-        count++;
-        i++;
-    }
-    lines->count = count;
-    *at = i;
-    return found;
 }
 
 /* RFC 9112 2.2: empty lines before the request line are ignored. */
@@ -263,69 +197,9 @@ static bool is_disguised(slice name)
     return false;
 }
 
-/* Why [line] has no name before a colon: for people. */
-static COLD int refuse_name(const struct parse *p, slice line, size_t at)
-{
-    /* RFC 9112 2.2 and 5.2 */
-    if (at == 0 && (line.p[0] == ' ' || line.p[0] == '\t'))
-        return refuse(p, 400, "A header line begins with white space.");
-    if (at == line.n)
-        return refuse(p, 400, "A header line has no colon.");
-    if (at == 0)
-        return refuse(p, 400, "A header field has no name.");
-    /* RFC 9112 5.1 */
-    if (line.p[at] == ' ' || line.p[at] == '\t')
-        return refuse(p, 400, "There is white space between a header field's name and its colon.");
-    return refuse(p, 400, "A header field's name holds a character that it may not hold.");
-}
-
-static inline bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-/* RFC 9112 5: field-name ":" OWS field-value OWS. [line] is not empty. */
-static inline int read_field(const struct parse *p, slice line, struct http_field *field)
-{
-    size_t n = 0;
-    while (n < line.n && char_is(line.p[n], CHAR_TOKEN))
-        n++;
-    if (UNLIKELY(n == 0 || n == line.n || line.p[n] != ':'))
-        return refuse_name(p, line, n);
-    const char *from = line.p + n + 1, *to = line.p + line.n;
-    while (from < to && is_blank(*from))
-        from++;
-    while (from < to && is_blank(to[-1]))
-        to--;
-    field->name = slice_head(line, n);
-    field->value = slice_of(from, (size_t)(to - from));
-    field->id = http_field_id_of(field->name);
-    return 0;
-}
-
-/* RFC 9110 7.6.1: a list of tokens in any number of lines; those that we do not know are not ours.
- */
-struct connection {
-    bool close, keep_alive, upgrade;
-};
-
-static void read_connection(slice value, struct connection *c)
-{
-    for (slice item; slice_cut(&value, ',', &item);) {
-        item = slice_trim(item);
-        if (slice_is_nocase(item, SLICE("keep-alive")))
-            c->keep_alive = true;
-        else if (slice_is_nocase(item, SLICE("close")))
-            c->close = true;
-        else if (slice_is_nocase(item, SLICE("upgrade")))
-            c->upgrade = true;
-    }
-}
-
-/* RFC 9110 8.6: 1*DIGIT. Lists, signs and leading zeros are what other parsers read differently. */
 static int read_content_length(const struct parse *p, slice value)
 {
-    if ((value.n > 1 && value.p[0] == '0') || !num_u64(value, &p->req->content_length))
+    if (!http1_read_length(value, &p->req->content_length))
         return refuse(p, 400, "Content-Length is not one decimal number.");
     p->req->has_content_length = true;
     return 0;
@@ -398,14 +272,15 @@ static int read_expect(const struct parse *p)
 }
 
 /* RFC 9112 9.3. RFC 9110 7.8: Upgrade is ignored in HTTP/1.0. */
-static void decide_persistence(struct http1_req *req, const struct connection *c)
+static void decide_persistence(struct http1_req *req, const struct http1_connection *c)
 {
     req->keep_alive = !c->close && (req->minor > 0 || c->keep_alive);
     req->upgrade = c->upgrade && req->minor > 0 && req->first[FIELD_UPGRADE];
 }
 
 /* What one field means for the others. */
-static int note_field(const struct parse *p, const struct http_field *field, struct connection *c)
+static int note_field(const struct parse *p, const struct http_field *field,
+                      struct http1_connection *c)
 {
     uint8_t *first = &p->req->first[field->id];
     switch (field->id) {
@@ -420,7 +295,7 @@ static int note_field(const struct parse *p, const struct http_field *field, str
             return refuse(p, 400, "Host, Content-Length or Transfer-Encoding is there twice.");
         break;
     case FIELD_CONNECTION:
-        read_connection(field->value, c);
+        http1_read_connection(field->value, c);
         break;
     default:
         break;
@@ -430,19 +305,19 @@ static int note_field(const struct parse *p, const struct http_field *field, str
     return 0;
 }
 
-static int read_fields(const struct parse *p, const struct lines *lines)
+static int read_fields(const struct parse *p, const struct http1_lines *lines)
 {
     struct http1_req *req = p->req;
-    struct connection connection = {0};
+    struct http1_connection connection = {0};
     size_t count = lines->count - 1;
     if (UNLIKELY(count > MIN(p->limits->fields, HTTP1_FIELDS_MAX)))
         return refuse(p, 431, "There are too many header fields.");
     for (size_t i = 0; i < count; i++) {
         size_t from = lines->end[i] + 2u;
         slice line = slice_of(p->head.p + from, lines->end[i + 1] - from);
-        int status = read_field(p, line, &req->fields[i]);
-        if (LIKELY(!status))
-            status = note_field(p, &req->fields[i], &connection);
+        const char *why = http1_read_field(line, &req->fields[i]);
+        int status = UNLIKELY(why != NULL) ? refuse(p, 400, why)
+                                           : note_field(p, &req->fields[i], &connection);
         if (UNLIKELY(status))
             return status;
     }
@@ -452,7 +327,7 @@ static int read_fields(const struct parse *p, const struct lines *lines)
 }
 
 /* Refusals in the order of their weight: what could smuggle first, what only disappoints last. */
-static int read_head(const struct parse *p, const struct lines *lines)
+static int read_head(const struct parse *p, const struct http1_lines *lines)
 {
     if (UNLIKELY(!lines->count))
         return refuse(p, 400, "There are too many empty lines before the request line.");
@@ -490,7 +365,7 @@ static int judge_open_line(const struct parse *p, slice line, size_t known)
 /* The request line is judged when it is complete, and its length before. [from] is where this
  * call's scan began: what was judged by an earlier call is not judged again, which keeps the sum of
  * all calls linear. */
-static int judge_request_line(const struct parse *p, const struct lines *lines, size_t from,
+static int judge_request_line(const struct parse *p, const struct http1_lines *lines, size_t from,
                               size_t at)
 {
     slice seen = slice_of(p->head.p + p->start, at - p->start);
@@ -500,24 +375,15 @@ static int judge_request_line(const struct parse *p, const struct lines *lines, 
     return memrchr(line.p, '\n', line.n) ? 0 : read_request_line(p, line);
 }
 
-static const char *why_bad(char c)
-{
-    if (c == '\n')
-        return "A line ends with LF alone.";
-    if (c == '\r')
-        return "There is a CR without LF.";
-    return "The head holds a control character.";
-}
-
 /* No blank line yet, or a byte that no head may hold at [at]. */
-static COLD int judge_part(const struct parse *p, const struct lines *lines, size_t from, size_t at,
-                           enum found found)
+static COLD int judge_part(const struct parse *p, const struct http1_lines *lines, size_t from,
+                           size_t at, enum http1_found found)
 {
     int status = judge_request_line(p, lines, from, at);
     if (status)
         return status;
-    if (found == FOUND_BAD)
-        return refuse(p, 400, why_bad(p->head.p[at]));
+    if (found == HTTP1_FOUND_BAD)
+        return refuse(p, 400, http1_why_bad(p->head.p[at]));
     if (p->head.n == p->limits->head_bytes)
         return refuse(p, 431, "The request's header is too long.");
     return 0;
@@ -532,7 +398,7 @@ static void forget(struct http1_req *req)
 ssize_t http1_req_parse(slice in, const struct http1_limits *limits, size_t *scanned,
                         struct http1_req *req, const char **why)
 {
-    struct lines lines;
+    struct http1_lines lines;
     struct parse p = {
         .head = slice_head(in, limits->head_bytes),
         .limits = limits,
@@ -543,15 +409,15 @@ ssize_t http1_req_parse(slice in, const struct http1_limits *limits, size_t *sca
     forget(req);
 
     size_t from = MAX(*scanned, p.start), at = from;
-    enum found found = scan_lines(p.head, &at, &lines);
-    bool is_over = found != FOUND_MORE || p.head.n == limits->head_bytes;
+    enum http1_found found = http1_scan_lines(p.head, &at, &lines);
+    bool is_over = found != HTTP1_FOUND_MORE || p.head.n == limits->head_bytes;
     if (UNLIKELY(is_over && from > p.start)) {
         from = at = p.start;
-        found = scan_lines(p.head, &at, &lines);
+        found = http1_scan_lines(p.head, &at, &lines);
     }
-    int status = LIKELY(found == FOUND_END) ? read_head(&p, &lines)
-                                            : judge_part(&p, &lines, from, at, found);
-    bool is_open = found == FOUND_MORE && !status;
+    int status = LIKELY(found == HTTP1_FOUND_END) ? read_head(&p, &lines)
+                                                  : judge_part(&p, &lines, from, at, found);
+    bool is_open = found == HTTP1_FOUND_MORE && !status;
     *scanned = is_open ? at : 0;
     return status || is_open ? status : (ssize_t)at + 2;
 }

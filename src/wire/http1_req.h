@@ -9,15 +9,7 @@
 #ifndef WIRE_HTTP1_REQ_H
 #define WIRE_HTTP1_REQ_H
 
-#include "wire/http_field.h"
-
-#define HTTP1_FIELDS_MAX 100
-
-struct http1_limits {
-    uint32_t target_bytes; /* longer request targets are 414 */
-    uint32_t head_bytes;   /* longer heads (request line and fields together) are 431 */
-    uint32_t fields;       /* more fields are 431; at most HTTP1_FIELDS_MAX */
-};
+#include "wire/http1_head.h"
 
 /* RFC 9112 3.2 */
 enum http1_target_form { TARGET_ORIGIN, TARGET_ABSOLUTE, TARGET_AUTHORITY, TARGET_ASTERISK };
