@@ -179,16 +179,25 @@ static bool apply(struct host *host, const struct process_settings *s, char *err
     return true;
 }
 
+static void print_port(const struct live *l, const struct live_port *p)
+{
+    if (l->kind == &http_kind) {
+        announce_port(p->port);
+        return;
+    }
+    char room[160];
+    struct fmt f = fmt_on(room, sizeof room);
+    addr_put(&f, l->kind->address(p->port));
+    (void)printf("  %s %.*s\n", l->kind->name, SLICE_ARGS(fmt_done(&f)));
+}
+
 static void print_servers(struct app *a)
 {
     (void)printf("Medusa serves %s at\n", a->unit->path);
     LIST_EACH (n, &a->unit->servers) {
         struct live *l = CONTAINER_OF(n, struct live, link);
         for (unsigned i = 0; i < l->port_count; i++)
-            if (l->kind == &http_kind)
-                announce_port(l->ports[i].port);
-            else
-                (void)printf("  %s %s\n", l->kind->name, l->ports[i].text);
+            print_port(l, &l->ports[i]);
     }
     if (list_is_empty(&a->unit->servers))
         (void)printf("  (no address: the script declares no server)\n");

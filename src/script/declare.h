@@ -23,6 +23,8 @@ struct server_kind {
     void (*adopt)(struct live *l);
     /* 0 or -errno. */
     int (*listen)(struct live *l, const struct addr *addr, bool proxied, void **port_out);
+    /* Where it really listens (":0" has become a port). */
+    const struct addr *(*address)(void *port);
     void (*start)(struct live *l);
     void (*unlisten)(struct live *l, void *port);
     /* No new sessions; tell every session to end when it can; live_is_empty says when. */

@@ -140,6 +140,11 @@ static int listen_at(struct live *l, const struct addr *addr, bool proxied, void
     return error;
 }
 
+static const struct addr *address(void *port)
+{
+    return &((struct server_port *)port)->listener.addr;
+}
+
 static void start(struct live *l)
 {
     server_start(&of_live(l)->http.server);
@@ -184,6 +189,7 @@ const struct server_kind http_kind = {
     .make = make,
     .adopt = adopt,
     .listen = listen_at,
+    .address = address,
     .start = start,
     .unlisten = unlisten,
     .drain = drain,

@@ -195,7 +195,7 @@ static int l_server(lua_State *L)
     lua_settop(L, 1);
     struct declared_http *d = lua_newuserdatauv(L, sizeof *d, 0);
     memset(d, 0, sizeof *d);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_ONE]);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_HTTP_SERVER]);
     lua_setmetatable(L, -2);
     read_settings(L, &d->settings);
     read_routes(L, d);
@@ -222,13 +222,13 @@ void l_open_http(lua_State *L)
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, l_headers_index);
     lua_setfield(L, -2, "__index");
-    version_of(L)->meta[META_TWO] = luaL_ref(L, LUA_REGISTRYINDEX);
+    version_of(L)->meta[META_HEADERS] = luaL_ref(L, LUA_REGISTRYINDEX);
     l_make_meta(L, META_HANDLER, "handler", NULL, 0, NULL, NULL);
     lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_HANDLER]);
     lua_pushcfunction(L, call_handler);
     lua_setfield(L, -2, "__call");
     lua_pop(L, 1);
-    l_make_meta(L, META_ONE, "http server", NULL, 0, NULL, collect);
+    l_make_meta(L, META_HTTP_SERVER, "http server", NULL, 0, NULL, collect);
     lua_newtable(L);
     l_set_functions(L, functions, COUNT_OF(functions));
     lua_setfield(L, -2, "http");

@@ -32,7 +32,7 @@ static void push_text(lua_State *L, const struct json *j)
 
 static void mark_array(lua_State *L)
 {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_THREE]);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_JSON_ARRAY]);
     lua_setmetatable(L, -2);
 }
 
@@ -138,7 +138,7 @@ static bool is_marked_array(lua_State *L, int at)
 {
     if (!lua_getmetatable(L, at))
         return false;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_THREE]);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_JSON_ARRAY]);
     bool same = lua_rawequal(L, -1, -2);
     lua_pop(L, 2);
     return same;
@@ -279,7 +279,7 @@ void l_open_json(lua_State *L)
     lua_newtable(L);
     lua_pushboolean(L, false);
     lua_setfield(L, -2, "__metatable");
-    version_of(L)->meta[META_THREE] = luaL_ref(L, LUA_REGISTRYINDEX);
+    version_of(L)->meta[META_JSON_ARRAY] = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_newtable(L);
     l_set_functions(L, l_json_functions, COUNT_OF(l_json_functions));
     push_null(L);

@@ -55,7 +55,7 @@ static void push_headers(lua_State *L, const struct http1_req *req)
             lua_concat(L, 3);
         lua_rawset(L, -3);
     }
-    lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_TWO]);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_HEADERS]);
     lua_setmetatable(L, -2);
 }
 

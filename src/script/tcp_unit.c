@@ -399,6 +399,11 @@ static int listen_at(struct live *l, const struct addr *addr, bool proxied, void
     return error;
 }
 
+static const struct addr *address(void *port)
+{
+    return &((struct server_port *)port)->listener.addr;
+}
+
 static void start(struct live *l)
 {
     server_start(&of_live(l)->server);
@@ -442,6 +447,7 @@ const struct server_kind tcp_kind = {
     .make = make,
     .adopt = adopt,
     .listen = listen_at,
+    .address = address,
     .start = start,
     .unlisten = unlisten,
     .drain = drain_all,

@@ -21,7 +21,7 @@
 struct l_task;
 struct version;
 
-#define L_META_COUNT  24
+#define L_META_COUNT  32
 #define UNIT_NAME_MAX 64
 #define UNIT_PATH_MAX 1024
 #define UNIT_ERROR_MAX 2048
