@@ -437,12 +437,19 @@ int store_apply(struct store *s, const struct store_change *c)
 
 /* ---- Life. ---- */
 
+static void on_syncs_due(struct loop_deferred *d)
+{
+    store_syncs_run(CONTAINER_OF(d, struct store, syncs_due));
+}
+
 struct store *store_new(struct loop *loop, size_t limit_bytes)
 {
     struct store *s = mem_raw_alloc(sizeof *s); /* counted below: the account is within */
     if (!s)
         return NULL;
     *s = (struct store){.loop = loop, .limit = limit_bytes};
+    list_init(&s->syncs);
+    loop_deferred_init(&s->syncs_due, on_syncs_due);
     mem_owner_init(&s->owner, loop_book(loop), "shared");
     rand_fill(&s->prng, sizeof s->prng);
     if (!mem_charge(&s->owner, sizeof *s))
@@ -462,6 +469,8 @@ void store_free_all(struct store *s)
 {
     void (*on_closed)(void *owner) = s->on_closed;
     void *owner = s->on_closed_owner;
+    loop_defer_cancel(&s->syncs_due);
+    store_syncs_cancel(s);
     while (s->root)
         store_entry_drop(s, store_entry_of(s->root));
     store_item_fini(s, &s->popped);

@@ -81,6 +81,8 @@ struct store {
     struct store_item popped; /* what store_pop has handed out */
     struct store_subs subs;
     struct store_journal *journal;
+    struct list_node syncs; /* struct store_sync */
+    struct loop_deferred syncs_due;
     size_t kept_bytes; /* of a journal that held just what there is now */
     uint64_t expired, published, delivered, refused;
     struct loop_deferred grave;
@@ -182,6 +184,11 @@ void store_journal_note(struct store_journal *j, const struct store_change *c);
 MUST_USE bool store_journal_wants(const struct store_journal *j, slice key);
 /* Writes what is left, frees itself, then calls [then] in a later turn. */
 void store_journal_close(struct store_journal *j, void (*then)(struct store *s));
+
+/* Answers those whose changes are on disk, and sees that the others' get there. */
+void store_syncs_run(struct store *s);
+/* The store ends. */
+void store_syncs_cancel(struct store *s);
 
 /* ---- End. store.c ---- */
 
