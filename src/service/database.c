@@ -13,6 +13,9 @@
 #define TIMEOUT_MS ((int64_t)30000)
 #define MAX_ROWS   10000
 #define MAX_BYTES  (16 * MIB)
+/* SQLite does not count how deep views stand upon views: three thousand want more than 256 KiB.
+ * Only what is used is memory. */
+#define STACK_BYTES (8 * MIB)
 
 /* ---- Jobs. ---- */
 
@@ -268,6 +271,7 @@ static struct database_file *new_file(struct databases *dbs, slice path,
         mem_free(&dbs->owner, f, sizeof *f + path.n + 1);
         return NULL;
     }
+    work_lane_stack(f->lane, STACK_BYTES);
     f->dbs = dbs;
     f->path_bytes = path.n + 1;
     memcpy(f->path, path.p, path.n);

@@ -85,7 +85,7 @@ static int on_authorize(void *arg, int action, const char *a, const char *b, con
 
 /* ---- Opening. ---- */
 
-/* A worker's stack is small, and the limits of recursion are made for large ones. */
+/* Lower than SQLite's own: what recurses shall fit the stack of a worker. */
 static void set_limits(sqlite3 *db)
 {
     sqlite3_limit(db, SQLITE_LIMIT_LENGTH, DATABASE_VALUE_MAX);

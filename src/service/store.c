@@ -374,7 +374,7 @@ bool store_next(struct store *s, slice prefix, slice after, slice *key_out)
 size_t store_clear(struct store *s, slice prefix)
 {
     size_t cleared = 0;
-    for (struct store_entry *e; (e = next_entry(s, prefix, SLICE("")));) {
+    for (struct store_entry *e; (e = next_entry(s, prefix, (slice){NULL, 0}));) {
         drop_noted(s, e);
         cleared++;
     }

@@ -56,7 +56,8 @@ static int next_record(struct store_replay *r, struct store_change *c)
     for (;;) {
         if (r->at == r->size)
             return 0;
-        ssize_t used = store_record_get(slice_of(r->buffer + r->from, r->n), r->seed, c, &wants);
+        slice in = r->n ? slice_of(r->buffer + r->from, r->n) : SLICE("");
+        ssize_t used = store_record_get(in, r->seed, c, &wants);
         if (used < 0)
             return -EBADMSG;
         if (used > 0) {
