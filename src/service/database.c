@@ -11,6 +11,7 @@
 #define LINGER_MS  ((int64_t)10000)
 #define HEAP_BYTES (256 * MIB)
 #define TIMEOUT_MS ((int64_t)30000)
+#define GRACE_MS   ((int64_t)1000) /* for a statement to stop */
 #define MAX_ROWS   10000
 #define MAX_BYTES  (16 * MIB)
 /* SQLite does not count how deep views stand upon views: three thousand want more than 256 KiB.
@@ -99,14 +100,40 @@ void database_job_fail(struct database_job *job, enum database_error error, cons
     loop_defer(dbs->loop, &dbs->answer_failed);
 }
 
+/* It was told to stop a while ago. The job stays away, but nobody waits for it any more. */
+static void abandon(struct database_job *job)
+{
+    struct databases *dbs = job->file->dbs;
+    struct database_answer *a = job->is_cancelled || !job->done ? NULL : database_answer_new(dbs);
+    if (!a)
+        return;
+    job->is_cancelled = true;
+    dbs->errors++;
+    database_answer_fail(a, DATABASE_TIMEOUT, 0, "the database does not answer");
+    job->done(job->owner, &a->public);
+}
+
 static void on_timeout(struct timeout *t)
 {
     struct database_job *job = CONTAINER_OF(t, struct database_job, timeout);
-    job->file->dbs->timeouts++;
+    struct databases *dbs = job->file->dbs;
+    if (job->is_running && atomic_load(&job->stop)) {
+        abandon(job);
+        return;
+    }
+    dbs->timeouts++;
     if (job->is_running)
-        atomic_store(&job->stop, true);
+        database_job_stop(job);
     else
         database_job_fail(job, DATABASE_TIMEOUT, "the database was busy with others for too long");
+}
+
+void database_job_stop(struct database_job *job)
+{
+    struct loop *loop = job->file->dbs->loop;
+    atomic_store(&job->stop, true);
+    if (job != &job->file->own)
+        timeout_set(loop_wheel(loop), &job->timeout, loop_now_ms(loop) + GRACE_MS);
 }
 
 void database_job_enqueue(struct database_job *job, int64_t timeout_ms)

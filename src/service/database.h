@@ -136,7 +136,7 @@ struct database_request {
     int64_t timeout_ms;                       /* from now, waiting included; 0 = 30 s */
     size_t max_rows;                          /* 0 = 10,000 */
     size_t max_bytes;                         /* of the result; 0 = 16 MiB */
-    database_done_fn done;
+    database_done_fn done;                    /* may be NULL */
     void *owner;
 };
 
@@ -161,7 +161,7 @@ enum database_begin { DATABASE_IMMEDIATE, DATABASE_DEFERRED };
 MUST_USE int database_begin(struct database *db, enum database_begin how, int64_t timeout_ms,
                             database_done_fn done, void *owner, struct database_transaction **out);
 
-/* After what was asked before; not before it has begun. When it fails, all is rolled back, and done
+/* After what was asked before, its beginning too. When it fails, all is rolled back, and done
  * tells why. Nulls the pointer, unless -ENOMEM is returned. */
 MUST_USE int database_commit(struct database_transaction **t, database_done_fn done, void *owner);
 

@@ -100,7 +100,6 @@ struct database_job {
     slice sql;
     size_t param_count;
     struct database_param *params;
-    size_t max_rows, max_bytes;
 };
 
 void database_run(struct work_job *work);
@@ -181,6 +180,8 @@ MUST_USE struct database_job *database_job_new(struct database *db, enum databas
 /* Takes it into its queue, with a deadline. */
 void database_job_enqueue(struct database_job *job, int64_t timeout_ms);
 void database_job_cancel(struct database_job *job);
+/* It runs: it shall come back. When it does not, because the disk hangs, it is answered without. */
+void database_job_stop(struct database_job *job);
 /* It waits, or was never queued: done will tell [error] later in this turn. */
 void database_job_fail(struct database_job *job, enum database_error error, const char *why);
 /* The job of a transaction has come back. */

@@ -23,7 +23,7 @@ static void lose(struct database_transaction *t, const char *why)
         database_job_fail(t->begin, DATABASE_TIMEOUT, "another transaction took too long");
     t->begin = NULL;
     if (f->running && f->running->transaction == t)
-        atomic_store(&f->running->stop, true);
+        database_job_stop(f->running);
     if (f->holder == t) {
         f->holder = NULL;
         f->needs_rollback = true;
@@ -111,7 +111,6 @@ void database_rollback(struct database_transaction **at)
 int database_commit(struct database_transaction **at, database_done_fn done, void *owner)
 {
     struct database_transaction *t = *at;
-    BUG_ON(t->begin);
     struct database_job *job = database_job_new(t->db, DATABASE_COMMIT, 0);
     if (!job)
         return -ENOMEM;
@@ -130,15 +129,13 @@ int database_commit(struct database_transaction **at, database_done_fn done, voi
     return 0;
 }
 
-static void after_begin(struct database_transaction *t, struct database_job *job)
+static void after_begin(struct database_transaction *t, const struct database_job *job)
 {
     t->begin = NULL;
     if (t->is_lost || job->has_transaction)
         return;
-    t->db->file->holder = NULL;
-    t->is_lost = true;
-    t->why = "the transaction could not begin";
-    timeout_clear(&t->timeout);
+    t->db->file->holder = NULL; /* there is nothing to roll back */
+    lose_and_end(t, "the transaction could not begin");
 }
 
 void database_transaction_after(struct database_transaction *t, struct database_job *job)

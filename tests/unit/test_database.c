@@ -520,6 +520,20 @@ static void test_locked_by_another(void **state)
     assert_int_equal(database_begin(r.db, DATABASE_IMMEDIATE, 0, on_done, &a, &t), 0);
     assert_int_equal(end_of(&r, &a), DATABASE_BUSY);
     database_rollback(&t);
+    /* what was asked before it has begun, too */
+    for (int commits = 0; commits < 2; commits++) {
+        struct answer b, c = {.is_there = false};
+        a.is_there = false;
+        assert_int_equal(database_begin(r.db, DATABASE_IMMEDIATE, 0, on_done, &a, &t), 0);
+        ask_within(r.db, t, "SELECT 1", &b);
+        if (commits)
+            assert_int_equal(database_commit(&t, on_done, &c), 0);
+        assert_int_equal(end_of(&r, &a), DATABASE_BUSY);
+        assert_int_equal(end_of(&r, &b), DATABASE_LOST);
+        if (commits)
+            assert_int_equal(end_of(&r, &c), DATABASE_LOST);
+        database_rollback(&t);
+    }
     assert_int_equal(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(other);
     assert_int_equal(run(&r, "INSERT INTO t VALUES (1)"), DATABASE_OK);
@@ -803,6 +817,47 @@ static void test_simulated(void **state)
     }
 }
 
+/* A disk that hangs: who waits is answered nevertheless. */
+static void test_hanging(void **state)
+{
+    struct rig r = {.settings = {.is_readonly = false}};
+    struct answer a, b, begun = {.is_there = false}, committed = {.is_there = false};
+    struct database_transaction *t;
+    for (int within = 0; within < 2; within++) {
+        r.net = net_new(NET_SIM_CALM, 1);
+        r.dbs = databases_new(r.net->loop, &(struct databases_settings){.linger_ms = 5});
+        snprintf(r.path, sizeof r.path, ":memory:");
+        r.db = open_db(&r);
+        loop_sim_hang(r.net->sim, "database", true);
+        begun.is_there = committed.is_there = false;
+        if (within) {
+            assert_int_equal(database_begin(r.db, DATABASE_DEFERRED, 500, on_done, &begun, &t), 0);
+            ask_within(r.db, t, "SELECT 1", &a);
+            assert_int_equal(database_commit(&t, on_done, &committed), 0);
+        } else {
+            ask(r.db, "SELECT 1", &a);
+        }
+        ask(r.db, "SELECT 1", &b);
+        loop_sim_advance(r.net->sim, 32000);
+        assert_true(a.is_there && b.is_there && begun.is_there == within &&
+                    committed.is_there == within);
+        assert_int_equal(end_of(&r, &a), within ? DATABASE_LOST : DATABASE_TIMEOUT);
+        assert_int_equal(end_of(&r, &b), DATABASE_TIMEOUT);
+        if (within) {
+            assert_int_equal(end_of(&r, &begun), DATABASE_TIMEOUT);
+            assert_int_equal(end_of(&r, &committed), DATABASE_LOST);
+        }
+        loop_sim_hang(r.net->sim, "database", false);
+        loop_sim_settle(r.net->sim);
+        assert_int_equal(number(&r, "SELECT 1"), 1);
+        bool closed = false;
+        database_close(&r.db);
+        databases_close(&r.dbs, on_closed, &closed);
+        assert_true(net_until(r.net, is_true, &closed));
+        net_free(&r.net);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -827,6 +882,7 @@ int main(void)
         cmocka_unit_test(test_close_while_all_is_busy),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_simulated),
+        cmocka_unit_test(test_hanging),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
