@@ -20,6 +20,7 @@ struct work_lane {
     struct loop *loop;
     const char *name;
     unsigned max_threads;
+    size_t stack_bytes;
     /* loop thread only */
     size_t pending;           /* submitted, done() not called yet */
     unsigned with_engine;     /* of these, handed to an engine that runs jobs itself */
@@ -53,11 +54,17 @@ struct work_lane *work_lane_new(struct loop *loop, const char *name, unsigned th
     lane->loop = loop;
     lane->name = name;
     lane->max_threads = MAX(threads, 1);
+    lane->stack_bytes = STACK_BYTES;
     list_init(&lane->queue);
     list_init(&lane->waiting);
     init_conditions(lane);
     list_push_back(&loop->lanes, &lane->link);
     return lane;
+}
+
+void work_lane_stack(struct work_lane *lane, size_t bytes)
+{
+    lane->stack_bytes = bytes;
 }
 
 void work_lane_free(struct work_lane **at)
@@ -176,7 +183,7 @@ static bool start_thread(struct work_lane *lane)
     pthread_attr_t attr;
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attr, STACK_BYTES);
+    pthread_attr_setstacksize(&attr, lane->stack_bytes);
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);

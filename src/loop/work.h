@@ -30,6 +30,10 @@ struct work_job {
  * for status and thread names. NULL without memory. */
 MUST_USE struct work_lane *work_lane_new(struct loop *loop, const char *name, unsigned threads);
 
+/* Its threads have stacks of [bytes] instead of 256 KiB: for libraries that recurse. Before the
+ * first job is submitted. */
+void work_lane_stack(struct work_lane *lane, size_t bytes);
+
 /* All jobs are done (BUG otherwise) unless the loop is being freed. */
 void work_lane_free(struct work_lane **lane);
 
