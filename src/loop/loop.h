@@ -11,7 +11,8 @@
  * loop_bury.
  *
  * Owner of everything here: struct loop, one per thread that runs one; nothing is global. All
- * functions are for the loop's thread only, without exception: what comes back from worker threads goes through work_finished (loop_backend.h). */
+ * functions are for the loop's thread only, without exception: what comes back from worker threads
+ * goes through work_finished (loop_backend.h). */
 #ifndef LOOP_LOOP_H
 #define LOOP_LOOP_H
 
