@@ -150,6 +150,15 @@ def test_slow_readers_are_ended(serve):
     assert server.get("/a.txt").status == 200
 
 
+@pytest.mark.parametrize("linger, left", [("0s", 0), ("60s", 1)])
+def test_lingering(serve, linger, left):
+    """How long a connection whose end was told waits for the client's."""
+    server = serve(SITE, "--linger", linger)
+    wire = server.connect().send("nonsense\r\n\r\n")
+    assert b" 400 " in wire.rest()
+    until(lambda: server.status()["open"] == left, "the end", every=0.05)
+
+
 def test_out_of_memory(serve):
     """Cached files go first, then idle connections, then new ones wait; afterwards all is as before."""
     files = {f"f{i}": bytes(30000) for i in range(250)}
