@@ -5,7 +5,7 @@
 
 void mem_book_init(struct mem_book *book, size_t budget)
 {
-    *book = (struct mem_book){.budget = budget};
+    *book = (struct mem_book){.budget = budget, .high = SIZE_MAX};
     list_init(&book->owners);
 }
 
@@ -50,6 +50,8 @@ static void add(struct mem_owner *o, size_t n)
         o->peak = o->bytes;
     if (book->bytes > book->peak)
         book->peak = book->bytes;
+    if (UNLIKELY(book->bytes > book->high))
+        book->on_high(book);
 }
 
 bool mem_charge(struct mem_owner *o, size_t n)

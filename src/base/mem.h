@@ -16,6 +16,11 @@
 struct mem_book {
     /* public */
     size_t budget; /* bytes that all owners together may hold; 0 = no limit */
+    /* Told whenever more is charged than [high] (SIZE_MAX: never), from inside the allocation: it may
+     * leave a note for later and nothing else. */
+    size_t high;
+    void *high_owner;
+    void (*on_high)(struct mem_book *book);
     /* Fault injection for tests: 0 = off; n = the n-th allocation from now fails; then, if fail_forever, all
      * that follow. */
     uint64_t fail_at;

@@ -1,7 +1,8 @@
 /* pressure: the ladder. */
 #include "main/pressure.h"
 
-#define LOOK_MS 100
+#define LOOK_MS  100
+#define DRAIN_MS 10 /* between two walks through all sessions */
 
 static void hold(struct pressure *p, bool on)
 {
@@ -20,17 +21,38 @@ static void hold(struct pressure *p, bool on)
              p->book->bytes, p->book->budget);
 }
 
+static void relieve(struct pressure *p)
+{
+    size_t budget = p->book->budget, bytes = p->book->bytes;
+    int64_t now = loop_now_ms(p->server->io->loop);
+    if (bytes > budget / 100 * 75)
+        vfs_shrink(p->vfs, bytes - budget / 100 * 70);
+    if (p->book->bytes > budget / 100 * 85 && now >= p->drain_ms) {
+        server_drain_oldest(p->server, 100);
+        p->drain_ms = now + DRAIN_MS;
+    }
+    hold(p, p->book->bytes > budget / 100 * (p->is_holding ? 85 : 92));
+}
+
 static void look(struct timeout *t)
 {
     struct pressure *p = CONTAINER_OF(t, struct pressure, timeout);
     struct loop *loop = p->server->io->loop;
-    size_t budget = p->book->budget, bytes = p->book->bytes;
-    if (bytes > budget / 100 * 75)
-        vfs_shrink(p->vfs, bytes - budget / 100 * 70);
-    if (p->book->bytes > budget / 100 * 85)
-        server_drain_oldest(p->server, 100);
-    hold(p, p->book->bytes > budget / 100 * (p->is_holding ? 85 : 92));
+    relieve(p);
     timeout_set(loop_wheel(loop), t, loop_now_ms(loop) + LOOK_MS);
+}
+
+static void look_now(struct loop_deferred *d)
+{
+    relieve(CONTAINER_OF(d, struct pressure, now));
+}
+
+/* A burst of clients fills in a few turns what is left: waiting for the next look, they would be
+ * refused while the cache keeps what nobody asks for. */
+static void on_high(struct mem_book *book)
+{
+    struct pressure *p = book->high_owner;
+    loop_defer(p->server->io->loop, &p->now);
 }
 
 void pressure_start(struct pressure *p, struct mem_book *book, struct server *server,
@@ -38,11 +60,18 @@ void pressure_start(struct pressure *p, struct mem_book *book, struct server *se
 {
     *p = (struct pressure){.book = book, .server = server, .vfs = vfs};
     timeout_init(&p->timeout, look);
-    if (book->budget)
-        look(&p->timeout);
+    loop_deferred_init(&p->now, look_now);
+    if (!book->budget)
+        return;
+    book->high = book->budget / 100 * 75;
+    book->high_owner = p;
+    book->on_high = on_high;
+    look(&p->timeout);
 }
 
 void pressure_stop(struct pressure *p)
 {
+    p->book->high = SIZE_MAX;
+    loop_defer_cancel(&p->now);
     timeout_clear(&p->timeout);
 }

@@ -1,6 +1,7 @@
 /* pressure: keeps the process within its memory budget, by giving up what is least missed, in this
  * order: cached files, idle connections (oldest first), then new ones wait. Looks ten times a
- * second; between two looks the accounts refuse what would go over, and that session ends. */
+ * second, and at the end of each turn that allocates above the first rung; within a turn the
+ * accounts refuse what would go over, and that session ends. */
 #ifndef MAIN_PRESSURE_H
 #define MAIN_PRESSURE_H
 
@@ -9,6 +10,8 @@
 
 struct pressure {
     struct timeout timeout;
+    struct loop_deferred now;
+    int64_t drain_ms; /* idle connections are looked for again from then on */
     struct mem_book *book;
     struct server *server;
     struct vfs *vfs;

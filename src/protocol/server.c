@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#define NEW_S 2 /* so long is a session that says nothing not idle yet */
+
 void server_settings_default(struct server_settings *settings)
 {
     *settings = (struct server_settings){
@@ -23,6 +25,11 @@ void server_settings_default(struct server_settings *settings)
 static struct server *of_stream(struct stream *s)
 {
     return session_server(session_of_stream(s));
+}
+
+static uint32_t age_s(const struct server *server)
+{
+    return (uint32_t)((loop_now_ms(server->io->loop) - server->began_ms) / 1000);
 }
 
 static bool has_room(const struct server *server)
@@ -110,7 +117,7 @@ bool server_adopt(struct server *server, int sock, const struct peer_addr *peer,
     session->peer = *peer;
     if (proxied)
         session->peer.family = PEER_AWAITED;
-    session->opened_s = (uint32_t)((loop_now_ms(server->io->loop) - server->began_ms) / 1000);
+    session->opened_s = age_s(server);
     list_push_back(&server->sessions, &session->link);
     server->session_count++;
     server->accepted++;
@@ -263,9 +270,10 @@ bool server_close_session(struct server *server, uint64_t id)
 size_t server_drain_oldest(struct server *server, size_t count)
 {
     size_t done = 0;
+    uint32_t now_s = age_s(server);
     LIST_EACH_SAFE (n, &server->sessions) {
         struct session *session = CONTAINER_OF(n, struct session, link);
-        if (done == count)
+        if (done == count || now_s - session->opened_s < NEW_S)
             break;
         server->ops->drain(session);
         if (!stream_is_open(&session->stream))

@@ -101,8 +101,8 @@ void server_abort_all(struct server *server);
 /* False: there is no such session. */
 bool server_close_session(struct server *server, uint64_t id);
 
-/* Closes idle sessions, those that were opened first at first, at most [count]. For times when
- * memory is short. */
+/* Closes idle sessions, those that were opened first at first, at most [count]; not those that have
+ * only just come, whose first request is on its way. For times when memory is short. */
 size_t server_drain_oldest(struct server *server, size_t count);
 
 /* No sessions are left (BUG otherwise). */

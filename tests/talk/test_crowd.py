@@ -150,6 +150,44 @@ def test_slow_readers_are_ended(serve):
     assert server.get("/a.txt").status == 200
 
 
+@pytest.mark.parametrize("linger, left", [("0s", 0), ("60s", 1)])
+def test_lingering(serve, linger, left):
+    """How long a connection whose end was told waits for the client's."""
+    server = serve(SITE, "--linger", linger)
+    wire = server.connect().send("nonsense\r\n\r\n")
+    assert b" 400 " in wire.rest()
+    until(lambda: server.status()["open"] == left, "the end", every=0.05)
+
+
+def test_out_of_memory(serve):
+    """Cached files go first, then idle connections, then new ones wait; afterwards all is as before."""
+    files = {f"f{i}": bytes(30000) for i in range(250)}
+    server = serve(files, "--memory", "16M", "--cache", "10M", "--header-timeout", "10m")
+    wire = server.connect()
+    for name in files:
+        assert wire.get("/" + name).status == 200
+    assert server.status()["owners"]["cache"] > 7 << 20
+    idle = [server.connect() for _ in range(20)]
+    for wire in idle:
+        wire.get("/f0")
+    heads = []
+    for _ in range(600):  # 32 KiB each: more than there is room for
+        heads.append(server.connect())
+        try:
+            heads[-1].send(REQUEST[:-2] + b"X: " + b"x" * 30000)
+        except ConnectionError:
+            pass  # the account was empty
+    server.err.wait("memory is nearly spent")
+    for wire in idle:
+        assert wire.has_ended()
+    status = server.status()
+    assert status["owners"]["cache"] < 2 << 20 and status["bytes"] <= 16 << 20
+    for wire in heads:
+        wire.close()
+    server.err.wait("memory is free again")
+    assert server.get("/f0").status == 200
+
+
 def test_out_of_descriptors(serve):
     """Clients beyond what the system allows wait; the others are served."""
     limit = 256

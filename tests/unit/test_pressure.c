@@ -92,6 +92,7 @@ static struct rig *rig_new(void)
     http_server_init(&r->http, &r->io, &r->book, &http, &r->handler);
     fill_cache(r);
     connect_all(r);
+    loop_sim_advance(r->sim, 5000); /* now they are idle */
     pressure_start(&r->pressure, &r->book, &r->http.server, r->vfs);
     return r;
 }
@@ -115,14 +116,14 @@ static void rig_free(struct rig *r)
     free(r);
 }
 
-/* From now on [percent] of the budget is in use; then the next look. */
+/* From now on [percent] of the budget is in use: one look, at the end of this turn. */
 static void load(struct rig *r, size_t percent)
 {
     size_t wanted = BUDGET / 100 * percent, others = r->book.bytes - r->ballast.bytes;
     assert_true(wanted > others);
     mem_discharge(&r->ballast, r->ballast.bytes);
     assert_true(mem_charge(&r->ballast, wanted - others));
-    loop_sim_advance(r->sim, LOOK_MS);
+    loop_sim_settle(r->sim);
 }
 
 static size_t cached(const struct rig *r)
@@ -164,7 +165,7 @@ static void test_ladder(void **state)
     assert_int_equal(count_gone(r, 0, BUSY), 0);
     assert_int_equal(count_gone(r, BUSY, BUSY + 100), 100);
     assert_int_equal(count_gone(r, BUSY + 100, CLIENTS), 0);
-    load(r, 86);
+    loop_sim_advance(r->sim, LOOK_MS); /* and a hundred more with every look */
     assert_int_equal(count_gone(r, BUSY, BUSY + 200), 200);
     assert_int_equal(count_gone(r, BUSY + 200, CLIENTS), 0);
     assert_false(r->pressure.is_holding);
@@ -175,6 +176,7 @@ static void test_ladder(void **state)
     assert_true(r->pressure.is_holding);
     load(r, 84);
     assert_false(r->pressure.is_holding);
+    loop_sim_advance(r->sim, 10 * LOOK_MS);
     assert_int_equal(count_gone(r, 0, BUSY), 0);
     sim_peer_forget(r->peers[0]);
     sim_peer_send(r->peers[0], SLICE("TP/1.1\r\nHost: x\r\n\r\n"));
@@ -210,6 +212,41 @@ static void test_all_of_it(void **state)
     rig_free(r);
 }
 
+/* Who has only just come is not idle. */
+static void test_new_ones_are_spared(void **state)
+{
+    struct rig *r = rig_new();
+    load(r, 90);
+    load(r, 90); /* without the cache */
+    loop_sim_advance(r->sim, 10 * LOOK_MS);
+    assert_int_equal(r->http.server.session_count, BUSY);
+    struct peer_addr who = {.family = 4, .ip = {127, 0, 0, 1}};
+    int fd;
+    struct sim_peer *fresh = loop_sim_peer(r->sim, &fd);
+    assert_true(server_adopt(&r->http.server, fd, &who, false));
+    loop_sim_advance(r->sim, 900);
+    assert_false(sim_peer_is_gone(fresh));
+    loop_sim_advance(r->sim, 2200);
+    assert_true(sim_peer_is_gone(fresh));
+    rig_free(r);
+}
+
+/* It does not wait for the next look when much is wanted at once. */
+static void test_burst(void **state)
+{
+    struct rig *r = rig_new();
+    load(r, 70);
+    assert_true(mem_charge(&r->ballast, BUDGET / 100 * 12));
+    int64_t now = loop_sim_now_ms(r->sim);
+    loop_turn(r->loop, 0);
+    assert_true(r->book.bytes <= BUDGET / 100 * 71);
+    assert_true(mem_charge(&r->ballast, BUDGET / 100 * 25)); /* and once more in the same moment */
+    loop_turn(r->loop, 0);
+    assert_int_equal(loop_sim_now_ms(r->sim), now);
+    assert_int_equal(cached(r), 0);
+    rig_free(r);
+}
+
 /* Without a budget nobody looks. */
 static void test_no_budget(void **state)
 {
@@ -228,6 +265,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ladder),
         cmocka_unit_test(test_all_of_it),
+        cmocka_unit_test(test_new_ones_are_spared),
+        cmocka_unit_test(test_burst),
         cmocka_unit_test(test_no_budget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
