@@ -774,6 +774,75 @@ static void test_rewriting_while_it_changes(void **state)
     }
 }
 
+static void persist_all(struct store *s)
+{
+    char key[16];
+    for (int k = 0; k < 40; k++) {
+        snprintf(key, sizeof key, "%c%d", "nlv"[k % 3], k);
+        int error = store_persist(s, slice_str(key));
+        assert_true(error == 0 || error == -ENOENT);
+    }
+}
+
+/* A disk that fails in any way, at any time: when it is well again, all is on it. */
+static void test_accidents(void **state)
+{
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct rig r;
+        struct prng g = {seed};
+        rig_begin(&r);
+        rig_close(&r);
+        r.settings = (struct store_journal_settings){.path = r.path,
+                                                     .compact_min = 2000,
+                                                     .interval_ms = 5,
+                                                     .retry_ms = 20,
+                                                     .pending_max = seed % 3 ? 0 : 3000};
+        rig_loop(&r, NET_SIM_WILD);
+        assert_int_equal(rig_open(&r, NULL), 0);
+        struct synced waiting = {.is_done = true, .sync.done = on_synced};
+        for (int i = 0; i < 2000; i++) {
+            random_change(r.store, &g);
+            if (prng_below(&g, 30) == 0)
+                faults = (struct faults){
+                    .writes_left = prng_below(&g, 2) ? -1 : (long)prng_below(&g, 3000),
+                    .sync_error = prng_below(&g, 4) ? 0 : EIO,
+                    .rename_error = prng_below(&g, 4) ? 0 : EACCES,
+                    .truncate_error = prng_below(&g, 4) ? 0 : EIO,
+                    .open_error = prng_below(&g, 4) ? 0 : EMFILE,
+                };
+            if (waiting.is_done && prng_below(&g, 20) == 0) {
+                waiting.is_done = false;
+                store_sync(r.store, &waiting.sync);
+            }
+            if (prng_below(&g, 4) == 0)
+                loop_turn(r.net->loop, 0);
+            if (prng_below(&g, 20) == 0)
+                loop_sim_advance(r.net->sim, (int64_t)prng_below(&g, 40));
+        }
+        faults = (struct faults){.writes_left = -1};
+        for (int i = 0; i < 5 && sync_now(&r) != 0; i++)
+            loop_sim_advance(r.net->sim, 50);
+        assert_true(waiting.is_done);
+        persist_all(r.store); /* nothing expires between the last writing and the look at the file */
+        assert_int_equal(sync_now(&r), 0);
+        assert_int_equal(stats_of(&r).error, 0);
+        /* As if it was killed now: a copy of the file is all there is. */
+        slice before = dump(r.store);
+        slice file = temp_read(&r.dir, "j");
+        rig_close(&r);
+        write_file(&r, file);
+        rig_loop(&r, NET_SIM_CALM);
+        assert_int_equal(rig_open(&r, NULL), 0);
+        assert_int_equal(r.notices, 0);
+        slice after = dump(r.store);
+        assert_slice(after, before);
+        free((void *)before.p);
+        free((void *)after.p);
+        free((void *)file.p);
+        rig_end(&r);
+    }
+}
+
 /* One list that is much longer than a slice, changed at both ends while it is copied. */
 static void test_rewriting_a_long_list(void **state)
 {
@@ -953,6 +1022,7 @@ int main(void)
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_no_memory_at_work),
         cmocka_unit_test(test_rewriting_while_it_changes),
+        cmocka_unit_test(test_accidents),
         cmocka_unit_test(test_rewriting_a_long_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
