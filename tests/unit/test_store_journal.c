@@ -756,6 +756,7 @@ static void test_rewriting_while_it_changes(void **state)
         rig_close(&r);
         r.settings.compact_min = 2000;
         r.settings.interval_ms = 5;
+        r.settings.slice_bytes = seed % 2 ? 200 : 0;
         rig_loop(&r, NET_SIM_CALM);
         assert_int_equal(rig_open(&r, NULL), 0);
         for (int i = 0; i < 3000; i++) {
@@ -796,6 +797,7 @@ static void test_accidents(void **state)
                                                      .compact_min = 2000,
                                                      .interval_ms = 5,
                                                      .retry_ms = 20,
+                                                     .slice_bytes = seed % 2 ? 200 : 0,
                                                      .pending_max = seed % 3 ? 0 : 3000};
         rig_loop(&r, NET_SIM_WILD);
         assert_int_equal(rig_open(&r, NULL), 0);
@@ -810,6 +812,8 @@ static void test_accidents(void **state)
                     .truncate_error = prng_below(&g, 4) ? 0 : EIO,
                     .open_error = prng_below(&g, 4) ? 0 : EMFILE,
                 };
+            if (prng_below(&g, 50) == 0)
+                loop_sim_hang(r.net->sim, "store", prng_below(&g, 2));
             if (waiting.is_done && prng_below(&g, 20) == 0) {
                 waiting.is_done = false;
                 store_sync(r.store, &waiting.sync);
@@ -820,10 +824,12 @@ static void test_accidents(void **state)
                 loop_sim_advance(r.net->sim, (int64_t)prng_below(&g, 40));
         }
         faults = (struct faults){.writes_left = -1};
+        loop_sim_hang(r.net->sim, "store", false);
         for (int i = 0; i < 5 && sync_now(&r) != 0; i++)
             loop_sim_advance(r.net->sim, 50);
         assert_true(waiting.is_done);
-        persist_all(r.store); /* nothing expires between the last writing and the look at the file */
+        persist_all(
+            r.store); /* nothing expires between the last writing and the look at the file */
         assert_int_equal(sync_now(&r), 0);
         assert_int_equal(stats_of(&r).error, 0);
         /* As if it was killed now: a copy of the file is all there is. */
