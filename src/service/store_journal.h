@@ -27,6 +27,7 @@ struct store_journal_settings {
     size_t pending_max; /* bytes that may wait for the disk; 0 = 16 MiB. Beyond that the changes are
                          * no longer remembered one by one: the file is written anew. */
     size_t compact_min; /* smaller files are not written anew; 0 = 1 MiB */
+    size_t slice_bytes; /* of the data that are put into the new file at once; 0 = 64 KiB */
     bool skips_damage;  /* damage is told and what follows it is read nevertheless; else it is an
                            error */
 };

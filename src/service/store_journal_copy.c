@@ -5,7 +5,6 @@
  * copied in pieces: of its changes the new file hears those of the part that it has. */
 #include "service/store_journal_parts.h"
 
-#define SLICE_BYTES   (64 * KIB)
 #define SLICE_ENTRIES 2000
 
 /* ---- Changes behind the cursor. ---- */
@@ -75,7 +74,7 @@ static bool put_item(struct store_journal *j, const struct store_entry *e, enum 
 static bool copy_list(struct store_journal *j, const struct store_entry *e)
 {
     while (j->index < e->list.count) {
-        if (j->next.pending.n >= SLICE_BYTES)
+        if (j->next.pending.n >= j->slice_bytes)
             return true;
         if (!put_item(j, e, STORE_OP_PUSH_RIGHT, store_list_at(&e->list, j->index)))
             return false;
@@ -100,7 +99,7 @@ static void set_cursor(struct store_journal *j, const struct store_entry *e)
 
 enum copy_result journal_copy(struct store_journal *j)
 {
-    for (int i = 0; i < SLICE_ENTRIES && j->next.pending.n < SLICE_BYTES; i++) {
+    for (int i = 0; i < SLICE_ENTRIES && j->next.pending.n < j->slice_bytes; i++) {
         slice at = slice_of(j->cursor, j->cursor_bytes);
         struct store_node *root = j->store->root;
         bool is_here = !j->has_cursor || j->is_partial;

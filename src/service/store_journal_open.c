@@ -10,6 +10,7 @@
 #define RETRY_MS    ((int64_t)5000)
 #define PENDING_MAX (16 * MIB)
 #define COMPACT_MIN MIB
+#define SLICE_BYTES (64 * KIB)
 
 static char *copy_text(char **at, slice s)
 {
@@ -61,6 +62,7 @@ static int new_journal(struct store *s, const struct store_journal_settings *o,
         .retry_ms = o->retry_ms ? o->retry_ms : RETRY_MS,
         .pending_max = o->pending_max ? o->pending_max : PENDING_MAX,
         .compact_min = o->compact_min ? o->compact_min : COMPACT_MIN,
+        .slice_bytes = o->slice_bytes ? o->slice_bytes : SLICE_BYTES,
         .now.fd = -1,
         .next.fd = -1,
         .total_bytes = sizeof *j + names,

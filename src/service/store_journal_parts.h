@@ -56,7 +56,7 @@ struct store_journal {
     struct journal_job job;
     struct timeout timer;
     int64_t interval_ms, retry_ms;
-    size_t pending_max, compact_min;
+    size_t pending_max, compact_min, slice_bytes;
     slice prefixes[STORE_PREFIXES_MAX];
     size_t prefix_count;
     uint64_t noted;        /* number of the last change */

@@ -1,4 +1,5 @@
 /* Databases over real files and threads; runs under ThreadSanitizer too. */
+#include "base/rand.h"
 #include "service/database.h"
 
 #include "test_kinds.h"
@@ -817,6 +818,148 @@ static void test_simulated(void **state)
     }
 }
 
+/* ---- Anything at any time: each is answered once, or never when it was cancelled. ---- */
+
+#define ASKED 4000
+
+struct chaos {
+    struct rig rig;
+    struct prng prng;
+    struct database *users[3];
+    struct database_transaction *transactions[3];
+    struct asked {
+        struct database_job *job;
+        unsigned user;
+        bool is_there, is_cancelled;
+        bool is_query;
+    } asked[ASKED];
+    size_t count;
+};
+
+static void on_chaos(void *owner, struct database_result *result)
+{
+    struct asked *a = owner;
+    assert_false(a->is_there);
+    assert_false(a->is_cancelled);
+    a->is_there = true;
+    database_result_free(&result);
+}
+
+static void chaos_query(struct chaos *c, unsigned user, struct asked *a)
+{
+    static const char *const texts[] = {"INSERT INTO t VALUES (1)",
+                                        "SELECT * FROM t",
+                                        "ROLLBACK",
+                                        "nonsense",
+                                        "BEGIN",
+                                        "DELETE FROM t"};
+    struct database_request q = {.sql = slice_str(texts[prng_below(&c->prng, COUNT_OF(texts))]),
+                                 .done = on_chaos,
+                                 .owner = a,
+                                 .timeout_ms = 1 + (int64_t)prng_below(&c->prng, 200)};
+    if (prng_below(&c->prng, 2))
+        q.transaction = c->transactions[user];
+    a->is_query = true;
+    assert_int_equal(database_query(c->users[user], &q, &a->job), 0);
+}
+
+static void chaos_cancel(struct chaos *c)
+{
+    struct asked *a = &c->asked[prng_below(&c->prng, c->count)];
+    if (a->is_there || a->is_cancelled || !a->is_query)
+        return;
+    a->is_cancelled = true;
+    database_cancel(&a->job);
+}
+
+/* Its transaction goes too, and what was asked is not answered. */
+static void chaos_close(struct chaos *c, unsigned user)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (c->asked[i].user == user && !c->asked[i].is_there)
+            c->asked[i].is_cancelled = true;
+    c->transactions[user] = NULL;
+    database_close(&c->users[user]);
+}
+
+static void chaos_step(struct chaos *c)
+{
+    unsigned user = (unsigned)prng_below(&c->prng, 3);
+    struct database_transaction **t = &c->transactions[user];
+    if (!c->users[user])
+        c->users[user] = open_db(&c->rig);
+    struct asked *a = &c->asked[c->count++];
+    a->user = user;
+    switch (prng_below(&c->prng, 12)) {
+    case 0:
+        if (!*t) {
+            assert_int_equal(database_begin(c->users[user], DATABASE_IMMEDIATE,
+                                            1 + (int64_t)prng_below(&c->prng, 300), on_chaos, a, t),
+                             0);
+            return;
+        }
+        break;
+    case 1:
+        if (*t) {
+            assert_int_equal(database_commit(t, on_chaos, a), 0);
+            return;
+        }
+        break;
+    case 2:
+        database_rollback(t);
+        break;
+    case 3:
+        chaos_cancel(c);
+        break;
+    case 4:
+        if (prng_below(&c->prng, 8) == 0)
+            chaos_close(c, user);
+        break;
+    default:
+        chaos_query(c, user, a);
+        return;
+    }
+    a->is_there = true; /* nothing was asked */
+}
+
+static void chaos_run(struct chaos *c)
+{
+    loop_sim_settle(c->rig.net->sim);
+    while (c->count < ASKED) {
+        chaos_step(c);
+        if (prng_below(&c->prng, 3) == 0)
+            loop_turn(c->rig.net->loop, 0);
+        if (prng_below(&c->prng, 10) == 0)
+            loop_sim_advance(c->rig.net->sim, (int64_t)prng_below(&c->prng, 100));
+        if (prng_below(&c->prng, 300) == 0)
+            loop_sim_hang(c->rig.net->sim, "database", true);
+        if (prng_below(&c->prng, 60) == 0)
+            loop_sim_hang(c->rig.net->sim, "database", false);
+    }
+    loop_sim_hang(c->rig.net->sim, "database", false);
+    loop_sim_advance(c->rig.net->sim, 5000);
+}
+
+static void test_chaos(void **state)
+{
+    static struct chaos c;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        c = (struct chaos){.prng = {seed}};
+        c.rig.net = net_new(NET_SIM_WILD, seed);
+        c.rig.dbs = databases_new(c.rig.net->loop, &(struct databases_settings){.linger_ms = 20});
+        snprintf(c.rig.path, sizeof c.rig.path, ":memory:");
+        chaos_run(&c);
+        for (size_t i = 0; i < c.count; i++)
+            assert_true(c.asked[i].is_there || c.asked[i].is_cancelled || !c.asked[i].is_query);
+        for (unsigned user = 0; user < 3; user++)
+            database_close(&c.users[user]);
+        bool closed = false;
+        databases_close(&c.rig.dbs, on_closed, &closed);
+        assert_true(net_until(c.rig.net, is_true, &closed));
+        net_free(&c.rig.net);
+    }
+}
+
 /* A disk that hangs: who waits is answered nevertheless. */
 static void test_hanging(void **state)
 {
@@ -883,6 +1026,7 @@ int main(void)
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_simulated),
         cmocka_unit_test(test_hanging),
+        cmocka_unit_test(test_chaos),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

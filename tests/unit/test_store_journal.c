@@ -9,9 +9,12 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <stdbool.h>
+
 static struct faults {
     long writes_left; /* bytes that still fit on the disk; -1 = no end */
     int sync_error, rename_error, truncate_error, open_error;
+    bool syncs_really; /* for these tests it makes no difference, but for their time */
 } faults = {.writes_left = -1};
 
 static int failing(int error)
@@ -34,9 +37,11 @@ static ssize_t fake_pwrite(int fd, const void *p, size_t n, off_t at)
 static int fake_rename(const char *from, const char *to);
 static int fake_open(const char *path, int flags, ...);
 
-#define pwrite          fake_pwrite
-#define fdatasync(fd)   (faults.sync_error ? failing(faults.sync_error) : fdatasync(fd))
-#define fsync(fd)       (faults.sync_error ? failing(faults.sync_error) : fsync(fd))
+#define pwrite fake_pwrite
+#define fdatasync(fd) \
+    (faults.sync_error ? failing(faults.sync_error) : faults.syncs_really ? fdatasync(fd) : 0)
+#define fsync(fd) \
+    (faults.sync_error ? failing(faults.sync_error) : faults.syncs_really ? fsync(fd) : 0)
 #define ftruncate(f, n) (faults.truncate_error ? failing(faults.truncate_error) : ftruncate(f, n))
 #define rename          fake_rename
 #define open            fake_open
@@ -756,6 +761,7 @@ static void test_rewriting_while_it_changes(void **state)
         rig_close(&r);
         r.settings.compact_min = 2000;
         r.settings.interval_ms = 5;
+        r.settings.slice_bytes = seed % 2 ? 200 : 0;
         rig_loop(&r, NET_SIM_CALM);
         assert_int_equal(rig_open(&r, NULL), 0);
         for (int i = 0; i < 3000; i++) {
@@ -770,6 +776,123 @@ static void test_rewriting_while_it_changes(void **state)
         /* no time passes, so that what expires does not differ */
         assert_int_equal(sync_now(&r), 0);
         assert_survives(&r);
+        rig_end(&r);
+    }
+}
+
+static void persist_all(struct store *s)
+{
+    char key[16];
+    for (int k = 0; k < 40; k++) {
+        snprintf(key, sizeof key, "%c%d", "nlv"[k % 3], k);
+        int error = store_persist(s, slice_str(key));
+        assert_true(error == 0 || error == -ENOENT);
+    }
+}
+
+/* A disk that fails in any way, at any time: when it is well again, all is on it. */
+static void test_accidents(void **state)
+{
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct rig r;
+        struct prng g = {seed};
+        rig_begin(&r);
+        rig_close(&r);
+        r.settings = (struct store_journal_settings){.path = r.path,
+                                                     .compact_min = 2000,
+                                                     .interval_ms = 5,
+                                                     .retry_ms = 20,
+                                                     .slice_bytes = seed % 2 ? 200 : 0,
+                                                     .pending_max = seed % 3 ? 0 : 3000};
+        rig_loop(&r, NET_SIM_WILD);
+        assert_int_equal(rig_open(&r, NULL), 0);
+        struct synced waiting = {.is_done = true, .sync.done = on_synced};
+        for (int i = 0; i < 2000; i++) {
+            random_change(r.store, &g);
+            if (prng_below(&g, 30) == 0)
+                faults = (struct faults){
+                    .writes_left = prng_below(&g, 2) ? -1 : (long)prng_below(&g, 3000),
+                    .sync_error = prng_below(&g, 4) ? 0 : EIO,
+                    .rename_error = prng_below(&g, 4) ? 0 : EACCES,
+                    .truncate_error = prng_below(&g, 4) ? 0 : EIO,
+                    .open_error = prng_below(&g, 4) ? 0 : EMFILE,
+                };
+            if (prng_below(&g, 50) == 0)
+                loop_sim_hang(r.net->sim, "store", prng_below(&g, 2));
+            if (waiting.is_done && prng_below(&g, 20) == 0) {
+                waiting.is_done = false;
+                store_sync(r.store, &waiting.sync);
+            }
+            if (prng_below(&g, 4) == 0)
+                loop_turn(r.net->loop, 0);
+            if (prng_below(&g, 20) == 0)
+                loop_sim_advance(r.net->sim, (int64_t)prng_below(&g, 40));
+        }
+        faults = (struct faults){.writes_left = -1};
+        loop_sim_hang(r.net->sim, "store", false);
+        for (int i = 0; i < 5 && sync_now(&r) != 0; i++)
+            loop_sim_advance(r.net->sim, 50);
+        assert_true(waiting.is_done);
+        persist_all(
+            r.store); /* nothing expires between the last writing and the look at the file */
+        assert_int_equal(sync_now(&r), 0);
+        assert_int_equal(stats_of(&r).error, 0);
+        /* As if it was killed now: a copy of the file is all there is. */
+        slice before = dump(r.store);
+        slice file = temp_read(&r.dir, "j");
+        rig_close(&r);
+        write_file(&r, file);
+        rig_loop(&r, NET_SIM_CALM);
+        assert_int_equal(rig_open(&r, NULL), 0);
+        assert_int_equal(r.notices, 0);
+        slice after = dump(r.store);
+        assert_slice(after, before);
+        free((void *)before.p);
+        free((void *)after.p);
+        free((void *)file.p);
+        rig_end(&r);
+    }
+}
+
+/* Too much for the memory of changes, while any of the jobs is away. */
+static void test_too_much_while_rewriting(void **state)
+{
+    for (int turns = 0; turns < 16; turns++) {
+        struct rig r;
+        char value[100];
+        rig_begin(&r);
+        rig_close(&r);
+        r.settings.compact_min = 1000;
+        r.settings.pending_max = 4000;
+        r.settings.retry_ms = 10;
+        rig_loop(&r, NET_SIM_CALM);
+        assert_int_equal(rig_open(&r, NULL), 0);
+        for (int i = 0; i < 30; i++) {
+            snprintf(value, sizeof value, "%0*d", 90, i);
+            set(r.store, "a", value);
+        }
+        struct synced waiting = {.sync.done = on_synced};
+        store_sync(r.store, &waiting.sync);
+        for (int i = 0; i < turns; i++)
+            loop_turn(r.net->loop, 0);
+        loop_sim_hang(r.net->sim, "store", true);
+        for (int i = 0; i < 100; i++) {
+            snprintf(value, sizeof value, "%0*d", 90, 1000 + i);
+            char key[16];
+            snprintf(key, sizeof key, "k%d", i);
+            set(r.store, key, value);
+        }
+        loop_sim_settle(r.net->sim);
+        loop_sim_hang(r.net->sim, "store", false);
+        loop_sim_advance(r.net->sim, 10000);
+        assert_true(waiting.is_done);
+        slice file = temp_read(&r.dir, "j");
+        rig_close(&r);
+        write_file(&r, file);
+        rig_loop(&r, NET_SIM_CALM);
+        assert_int_equal(rig_open(&r, NULL), 0);
+        assert_value(r.store, "k99", value);
+        free((void *)file.p);
         rig_end(&r);
     }
 }
@@ -915,6 +1038,7 @@ static void test_killed(void **state)
     rig_begin(&r);
     rig_close(&r);
     r.settings.compact_min = 20000;
+    faults.syncs_really = true;
     int64_t most = 0;
     for (int i = 0; i < 25; i++) {
         int64_t told = kill_one(&r, 10000 + (int)prng_below(&g, 60000));
@@ -953,6 +1077,8 @@ int main(void)
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_no_memory_at_work),
         cmocka_unit_test(test_rewriting_while_it_changes),
+        cmocka_unit_test(test_accidents),
+        cmocka_unit_test(test_too_much_while_rewriting),
         cmocka_unit_test(test_rewriting_a_long_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
