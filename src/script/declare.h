@@ -11,6 +11,7 @@
 
 #define LISTEN_MAX 16
 
+struct server;
 struct declared;
 struct live;
 
@@ -31,6 +32,8 @@ struct server_kind {
     void (*drain)(struct live *l);
     void (*abort)(struct live *l);
     bool (*is_empty)(const struct live *l);
+    /* Its sessions; NULL for a kind without. */
+    struct server *(*server)(struct live *l);
     void (*free)(struct live *l);
 };
 

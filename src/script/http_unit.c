@@ -176,6 +176,11 @@ static bool is_empty(const struct live *l)
     return of_live((struct live *)l)->http.server.session_count == 0;
 }
 
+static struct server *server_of(struct live *l)
+{
+    return &of_live(l)->http.server;
+}
+
 static void free_live(struct live *l)
 {
     struct live_http *lh = of_live(l);
@@ -195,5 +200,6 @@ const struct server_kind http_kind = {
     .drain = drain,
     .abort = abort_sessions,
     .is_empty = is_empty,
+    .server = server_of,
     .free = free_live,
 };

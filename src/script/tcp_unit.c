@@ -434,6 +434,11 @@ static bool is_empty(const struct live *l)
     return CONTAINER_OF(l, struct live_tcp, base)->server.session_count == 0;
 }
 
+static struct server *server_of(struct live *l)
+{
+    return &of_live(l)->server;
+}
+
 static void free_live(struct live *l)
 {
     struct live_tcp *lt = of_live(l);
@@ -453,5 +458,6 @@ const struct server_kind tcp_kind = {
     .drain = drain_all,
     .abort = abort_all,
     .is_empty = is_empty,
+    .server = server_of,
     .free = free_live,
 };

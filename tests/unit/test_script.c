@@ -1,0 +1,251 @@
+/* Scripts in a loop of a test: loads that fail at every allocation, requests that do, reloads by the hundred. What can be shown
+ * from outside is in tests/talk/test_script_*.py. */
+#include "test_kinds.h"
+
+#include "script/declare.h"
+#include "script/http_unit.h"
+#include "script/unit.h"
+
+#define SCRIPT                                                                                     \
+    "local t = {}\n"                                                                               \
+    "for i = 1, 50 do t[i] = ('x'):rep(i) end\n"                                                   \
+    "local function slow() medusa.sleep(0.001) return 'slow' end\n"                                \
+    "medusa.every(0.01, function() t[1] = nil end)\n"                                              \
+    "medusa.http.server { listen = '127.0.0.1:0', routes = {\n"                                    \
+    "  ['/'] = function(req) return 'hello ' .. req.method .. #t end,\n"                           \
+    "  ['/slow'] = function(req) local ok, s = pcall(slow) return s end,\n"                        \
+    "  ['/echo/:a/:b'] = function(req) return req.params.a .. (req:body() or '') .. req.headers.host end,\n" \
+    "  ['/json'] = function(req) return {json = {a = 1, b = {1, 2, {c = req.peer}}}, headers = {X = {'1', '2'}}} end,\n" \
+    "  ['/stream'] = function(req) for i = 1, 20 do req:write(i, ' ') end end,\n"                  \
+    "  ['/wrap'] = function() for i in coroutine.wrap(function() medusa.sleep(0.001) coroutine.yield(1) end) do return 'w' .. i end end,\n" \
+    "  ['/fail'] = function() error 'no' end,\n"                                                   \
+    "} }\n"                                                                                        \
+    "medusa.tcp.server { listen = '127.0.0.1:0', handle = function(conn)\n"                        \
+    "  for line in conn:lines() do conn:write(line:upper(), '\\n') end end }\n"
+
+static const char requests[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+                               "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"
+                               "POST /echo/a/b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
+                               "GET /json HTTP/1.1\r\nHost: x\r\n\r\n"
+                               "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"
+                               "GET /wrap HTTP/1.1\r\nHost: x\r\n\r\n"
+                               "GET /fail HTTP/1.1\r\nHost: x\r\n\r\n"
+                               "GET /none HTTP/1.1\r\nHost: x\r\n\r\n";
+
+struct rig {
+    struct test_net *net;
+    struct io io;
+    struct host host;
+    struct unit *unit;
+    struct log quiet;
+    char error[UNIT_ERROR_MAX];
+    unsigned ended;
+};
+
+static void rig_begin(struct rig *r)
+{
+    *r = (struct rig){.net = net_new(NET_EPOLL_UNIX, 0)};
+    io_init(&r->io, r->net->loop, &r->net->book);
+    r->host = (struct host){.io = &r->io, .book = &r->net->book, .log = &r->quiet, .max_sessions = 100};
+    assert_int_equal(host_init(&r->host), 0);
+    struct unit_limits limits;
+    unit_limits_default(&limits);
+    r->unit = unit_new(&r->host, SLICE("test"), SLICE(""), &limits);
+    assert_non_null(r->unit);
+}
+
+static bool is_empty(void *arg)
+{
+    return host_is_empty(&((struct rig *)arg)->host);
+}
+
+static void rig_end(struct rig *r)
+{
+    r->net->book.fail_at = 0;
+    host_stop(&r->host);
+    assert_true(net_until(r->net, is_empty, r));
+    host_fini(&r->host);
+    net_turn(r->net);
+    io_fini(&r->io);
+    net_free(&r->net);
+}
+
+static void on_loaded(struct unit *unit, const char *error, void *owner)
+{
+    struct rig *r = owner;
+    r->error[0] = 0;
+    if (error)
+        (void)snprintf(r->error, sizeof r->error, "%s", error);
+    r->ended++;
+}
+
+static bool has_ended(void *arg)
+{
+    return ((struct rig *)arg)->ended > 0;
+}
+
+/* True: it is loaded. */
+static bool load(struct rig *r, slice text)
+{
+    r->ended = 0;
+    if (!unit_load_text(r->unit, text, on_loaded, r))
+        return false;
+    assert_true(net_until(r->net, has_ended, r));
+    assert_int_equal(r->ended, 1);
+    return !r->error[0];
+}
+
+static struct server *server_at(struct rig *r, unsigned n)
+{
+    LIST_EACH (node, &r->unit->servers)
+        if (n-- == 0) {
+            struct live *l = CONTAINER_OF(node, struct live, link);
+            return l->kind->server(l);
+        }
+    fail();
+    return NULL;
+}
+
+static struct test_peer *rig_connect(struct rig *r, unsigned n)
+{
+    int fd;
+    struct test_peer *peer = net_peer(r->net, &fd);
+    struct peer_addr who = {.family = 4, .ip = {127, 0, 0, 1}};
+    if (!server_adopt(server_at(r, n), fd, &who, false))
+        peer_close(peer);
+    return peer;
+}
+
+static unsigned count_of(slice text, const char *word)
+{
+    unsigned n = 0;
+    for (const char *p; text.n && (p = memmem(text.p, text.n, word, strlen(word))); n++)
+        text = slice_skip(text, (size_t)(p - text.p) + 1);
+    return n;
+}
+
+struct answers {
+    struct test_peer *peer;
+    unsigned wanted;
+};
+
+static bool are_there(void *arg)
+{
+    struct answers *a = arg;
+    return peer_has_ended(a->peer) || count_of(peer_received(a->peer), "HTTP/1.1 ") >= a->wanted;
+}
+
+static void ask(struct rig *r, const char *text, unsigned answers)
+{
+    struct answers a = {.peer = rig_connect(r, 0), .wanted = answers};
+    peer_send(a.peer, slice_str(text));
+    assert_true(net_until(r->net, are_there, &a));
+    if (r->net->book.refused == 0)
+        assert_int_equal(count_of(peer_received(a.peer), "HTTP/1.1 "), answers);
+    peer_free(&a.peer);
+}
+
+static void ask_line(struct rig *r)
+{
+    struct answers a = {.peer = rig_connect(r, 1), .wanted = 1};
+    peer_send(a.peer, SLICE("hello\nHTTP/1.1 \n"));
+    assert_true(net_until(r->net, are_there, &a));
+    peer_free(&a.peer);
+}
+
+static void test_requests(void **state)
+{
+    struct rig r;
+    rig_begin(&r);
+    assert_true(load(&r, SLICE(SCRIPT)));
+    ask(&r, requests, 8);
+    ask_line(&r);
+    rig_end(&r);
+}
+
+static void test_reloads(void **state)
+{
+    struct rig r;
+    rig_begin(&r);
+    size_t after_ten = 0;
+    for (int i = 0; i < 200; i++) {
+        assert_true(load(&r, SLICE(SCRIPT)));
+        ask(&r, requests, 8);
+        assert_false(load(&r, SLICE("error 'no'")));
+        net_turn(r.net);
+        net_turn(r.net);
+        if (i == 10)
+            after_ten = r.net->book.bytes;
+    }
+    assert_true(r.net->book.bytes <= after_ten + 64 * KIB);
+    rig_end(&r);
+}
+
+/* Every allocation of a load fails in turn: nothing is loaded then, or all; the version that was there goes on. */
+static void sweep_load(bool forever)
+{
+    struct rig r;
+    rig_begin(&r);
+    assert_true(load(&r, SLICE(SCRIPT)));
+    bool failed = true;
+    for (uint64_t n = 1; failed; n++) {
+        assert_true(n < 20000);
+        r.net->book.refused = 0;
+        r.net->book.fail_at = n;
+        r.net->book.fail_forever = forever;
+        bool loaded = load(&r, SLICE(SCRIPT));
+        failed = r.net->book.refused > 0;
+        r.net->book.fail_at = 0;
+        r.net->book.refused = 0;
+        assert_true(loaded || failed);
+        assert_non_null(r.unit->current);
+        if (n % 16 == 0 || !failed)
+            ask(&r, requests, 8);
+    }
+    rig_end(&r);
+}
+
+static void test_load_without_memory(void **state)
+{
+    sweep_load(false);
+    sweep_load(true);
+}
+
+static void sweep_requests(bool forever)
+{
+    struct rig r;
+    rig_begin(&r);
+    assert_true(load(&r, SLICE(SCRIPT)));
+    bool failed = true;
+    for (uint64_t n = 1; failed; n++) {
+        assert_true(n < 2000);
+        r.net->book.refused = 0;
+        r.net->book.fail_at = n;
+        r.net->book.fail_forever = forever;
+        ask(&r, requests, 8);
+        failed = r.net->book.refused > 0;
+        r.net->book.fail_at = n;
+        ask_line(&r);
+        r.net->book.fail_at = 0;
+        r.net->book.refused = 0;
+        ask(&r, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 1);
+    }
+    rig_end(&r);
+}
+
+static void test_requests_without_memory(void **state)
+{
+    sweep_requests(false);
+    sweep_requests(true);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_reloads),
+        cmocka_unit_test(test_load_without_memory),
+        cmocka_unit_test(test_requests_without_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
