@@ -51,7 +51,7 @@ static struct live *find_heir(struct declared *d)
 static void add_live(struct unit *unit, struct live *l, const struct declared *d)
 {
     l->kind = d->kind;
-    l->unit = unit;
+    l->host = unit->host;
     l->is_new = true;
     list_push_back(&unit->servers, &l->link);
 }
@@ -124,9 +124,21 @@ static void close_ports(struct live *l, bool undo)
 
 /* ---- Leaving ---- */
 
+/* The declaration that answers; NULL: none any more. */
+static void set_declared(struct live *l, struct declared *d)
+{
+    struct declared *old = l->declared;
+    if (d)
+        version_hold(d->version);
+    l->declared = d;
+    if (old)
+        version_release(old->version);
+}
+
 static void free_live(struct live *l)
 {
     list_remove(&l->link);
+    set_declared(l, NULL);
     l->kind->free(l);
 }
 
@@ -143,7 +155,7 @@ static void retire(struct live *l)
     l->port_count = 0;
     l->is_leaving = true;
     list_remove(&l->link);
-    list_push_back(&l->unit->host->leaving, &l->link);
+    list_push_back(&l->host->leaving, &l->link);
     l->kind->drain(l);
     live_check_empty(l);
 }
@@ -152,6 +164,13 @@ void declare_retire_all(struct unit *unit)
 {
     LIST_EACH_SAFE (n, &unit->servers)
         retire(of_link(n));
+}
+
+void declare_free_all(struct version *v)
+{
+    for (struct list_node *n; (n = list_pop_front(&v->declared));)
+        if (declared_of(n)->kind->forget)
+            declared_of(n)->kind->forget(declared_of(n));
 }
 
 void declare_abort_all(struct host *host)
@@ -202,7 +221,7 @@ static void switch_over(struct version *v)
     LIST_EACH (n, &v->declared) {
         struct declared *d = declared_of(n);
         struct live *l = d->live;
-        l->declared = d;
+        set_declared(l, d);
         l->is_new = false;
         close_ports(l, false);
         l->kind->adopt(l);

@@ -35,6 +35,8 @@ struct server_kind {
     /* Its sessions; NULL for a kind without. */
     struct server *(*server)(struct live *l);
     void (*free)(struct live *l);
+    /* What a declaration has beside its userdata; called before the state is closed. May be NULL. */
+    void (*forget)(struct declared *d);
 };
 
 struct listen_at {
@@ -64,8 +66,8 @@ struct live_port {
 struct live {
     struct list_node link; /* in unit->servers, or the host's leaving ones */
     const struct server_kind *kind;
-    struct unit *unit;
-    struct declared *declared;
+    struct host *host;
+    struct declared *declared; /* answers; its version is held */
     unsigned port_count;
     struct live_port ports[LISTEN_MAX];
     bool is_new, is_leaving;
@@ -76,6 +78,9 @@ MUST_USE bool declare_commit(struct version *v, char *error, size_t error_bytes)
 
 /* All live servers of the unit stop listening and drain; they are freed when they are empty. */
 void declare_retire_all(struct unit *unit);
+
+/* Calls forget for all declarations of the version. */
+void declare_free_all(struct version *v);
 
 /* Cuts every session of every live server of the host, for its end. */
 void declare_abort_all(struct host *host);

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "script/declare.h"
+#include "script/l_link.h"
 #include "script/l_task.h"
 #include "script/unit.h"
 
@@ -20,6 +21,7 @@ int host_init(struct host *host)
         mem_owner_fini(&host->owner);
         return -ENOMEM;
     }
+    pool_init(&host->links, &host->owner, sizeof(struct l_link));
     int error = l_task_host_init(host);
     if (error < 0) {
         work_lane_free(&host->lane);
@@ -46,6 +48,7 @@ void host_fini(struct host *host)
     BUG_ON(!host_is_empty(host));
     work_lane_free(&host->lane);
     l_task_host_fini(host);
+    pool_fini(&host->links);
     mem_owner_fini(&host->owner);
 }
 

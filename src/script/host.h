@@ -38,6 +38,7 @@ struct host {
 
     /* private to l_task.c */
     struct pool tasks;
+    struct pool links; /* l_link.c */
     struct list_node ready; /* tasks to go on with at the end of the turn */
     struct loop_deferred run_ready;
     struct l_task *running; /* whose Lua code is on the C stack, or NULL */

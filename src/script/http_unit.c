@@ -1,6 +1,7 @@
 /* http_unit: the live HTTP server of a script. */
 #include "script/http_unit.h"
 
+#include "base/buf.h"
 #include "base/check.h"
 #include "script/l_task.h"
 
@@ -184,9 +185,19 @@ static struct server *server_of(struct live *l)
 static void free_live(struct live *l)
 {
     struct live_http *lh = of_live(l);
-    struct host *host = l->unit->host;
+    struct host *host = l->host;
     http_server_fini(&lh->http);
     mem_free(&host->owner, lh, sizeof *lh);
+}
+
+static void forget(struct declared *base)
+{
+    struct declared_http *d = CONTAINER_OF(base, struct declared_http, base);
+    struct mem_owner *owner = &base->version->unit->heap;
+    for (unsigned i = 0; i < d->target_count; i++)
+        buf_release(&d->targets[i].text);
+    mem_free(owner, d->targets, d->target_room * sizeof *d->targets);
+    route_table_free(&d->routes);
 }
 
 const struct server_kind http_kind = {
@@ -202,4 +213,5 @@ const struct server_kind http_kind = {
     .is_empty = is_empty,
     .server = server_of,
     .free = free_live,
+    .forget = forget,
 };

@@ -78,7 +78,8 @@ void l_reply_fields(lua_State *L, struct exchange *ex, int at);
 /* Methods on bodies (l_body.c). */
 int l_request_body(lua_State *L);
 int l_request_read(lua_State *L);
-void l_body_free(lua_State *L, struct l_request *r);
+/* Drops what was read and not taken. */
+void l_body_free(struct version *v, struct l_request *r);
 
 extern const struct l_function l_request_methods[];
 extern const size_t l_request_method_count;

@@ -27,7 +27,7 @@ const struct l_function *l_described(size_t i, size_t *count_out);
 /* ---- Objects ---- */
 
 enum l_meta { META_REQUEST, META_CONN, META_HANDLER, META_DECLARED, META_TREE, META_TASK, META_UPLOAD, META_EVENTS,
-              META_UDP, META_RESPONSE, META_DB, META_SUB, META_TIMER, META_TRANSACTION, META_SPARE, META_HTTP_SERVER, META_HEADERS, META_JSON_ARRAY };
+              META_UDP, META_RESPONSE, META_DB, META_SUB, META_TIMER, META_TRANSACTION, META_SPARE, META_HEADERS, META_JSON_ARRAY };
 _Static_assert(META_JSON_ARRAY < L_META_COUNT, "unit.h keeps room for all");
 
 /* Makes the metatable of [meta] from rows of methods and keeps it in the version: __index is the table of methods, unless
@@ -79,10 +79,12 @@ void l_read_options(lua_State *L, int index, const char *what, const struct l_op
 /* "file:line" of the script code that called. */
 void l_where(lua_State *L, char *out, size_t bytes);
 
-/* The userdata with *base at its head, on the top of L, becomes a declaration of the version that is being loaded; the option
- * "listen" of the table at index 1 is read into [listen] (LISTEN_MAX). RAISES when nothing is being loaded. */
-void l_declare(lua_State *L, struct declared *base, const struct server_kind *kind, const char *what,
-               struct listen_at *listen);
+/* A declaration of the version that is being loaded: a zeroed userdata of [bytes] with struct declared at its head, which lives as long
+ * as the version. RAISES when nothing is being loaded. */
+void *l_declare(lua_State *L, const struct server_kind *kind, size_t bytes, const char *what);
+
+/* Reads the option "listen" of the table at index 1 into [listen] (LISTEN_MAX). RAISES. */
+void l_declare_listen(lua_State *L, struct declared *base, const char *what, struct listen_at *listen);
 
 /* The value at [at] as JSON text, pushed. RAISES. */
 void l_json_push(lua_State *L, int at);

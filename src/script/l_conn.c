@@ -11,19 +11,16 @@
 void conn_push(lua_State *L, struct conn *c, const struct peer_addr *peer)
 {
     struct l_conn *handle = l_new_object(L, META_CONN, sizeof *handle, 1);
-    handle->conn = c;
     handle->peer = *peer;
-    c->handle = handle;
+    c->link = handle->link = l_link_new(L, c);
 }
 
 static int collect(lua_State *L)
 {
     struct l_conn *handle = lua_touserdata(L, 1);
-    struct conn *c = handle->conn;
-    if (c) {
-        c->handle = NULL;
+    struct conn *c = l_link_drop(&handle->link);
+    if (c)
         conn_finish(c); /* nobody can read or write it any more */
-    }
     return 0;
 }
 
@@ -43,9 +40,7 @@ static void wake(struct l_task **waiting)
 void conn_gone(struct conn *c)
 {
     struct l_task *reader = c->reader, *writer = c->writer;
-    if (c->handle)
-        c->handle->conn = NULL;
-    c->handle = NULL;
+    l_link_cut(&c->link);
     c->reader = c->writer = NULL;
     if (reader)
         l_task_wake(reader);
@@ -90,7 +85,7 @@ void conn_on_deadline(struct conn *c)
 static void cancel_wait(struct l_task *t, void *what)
 {
     struct l_conn *handle = what;
-    struct conn *c = handle->conn;
+    struct conn *c = l_link_object(handle);
     if (c && c->reader == t)
         c->reader = NULL;
     if (c && c->writer == t)
@@ -117,7 +112,7 @@ static bool is_late(const struct conn *c)
 
 static int wait_input(lua_State *L, struct l_conn *handle, lua_KFunction k, lua_KContext ctx)
 {
-    struct conn *c = handle->conn;
+    struct conn *c = l_link_object(handle);
     l_task_check_wait(L, "reading from a connection");
     if (c->reader)
         return luaL_error(L, "another task is reading from this connection already");
@@ -176,7 +171,7 @@ int conn_find_line(struct conn *c, uint32_t max, slice *line_out, size_t *used_o
 static int read_line(lua_State *L, int status, lua_KContext ctx)
 {
     struct l_conn *handle = lua_touserdata(L, 1);
-    struct conn *c = handle->conn;
+    struct conn *c = l_link_object(handle);
     if (!c)
         return l_fail(L, "closed");
     slice line;
@@ -189,10 +184,16 @@ static int read_line(lua_State *L, int status, lua_KContext ctx)
     return is_over(c) ? end_of_input(L, c) : wait_input(L, handle, read_line, 0);
 }
 
+static uint32_t max_line_of(const struct l_conn *handle)
+{
+    const struct conn *c = l_link_object(handle);
+    return c ? c->max_line : 0;
+}
+
 /* Pushes the limit in its place on the stack. */
 static void check_limit(lua_State *L, struct l_conn *handle, int at)
 {
-    uint64_t max = lua_isnoneornil(L, at) ? (handle->conn ? handle->conn->max_line : 0) : l_check_size(L, at);
+    uint64_t max = lua_isnoneornil(L, at) ? max_line_of(handle) : l_check_size(L, at);
     luaL_argcheck(L, max <= 64 * MIB, at, "at most 64 MiB can be read at once");
     lua_settop(L, at - 1);
     lua_pushinteger(L, (lua_Integer)max);
@@ -224,7 +225,7 @@ static int l_lines(lua_State *L)
 static int read_count(lua_State *L, int status, lua_KContext ctx)
 {
     struct l_conn *handle = lua_touserdata(L, 1);
-    struct conn *c = handle->conn;
+    struct conn *c = l_link_object(handle);
     size_t n = (size_t)lua_tointeger(L, 2);
     if (!c)
         return l_fail(L, "closed");
@@ -238,7 +239,7 @@ static int read_count(lua_State *L, int status, lua_KContext ctx)
 static int read_some(lua_State *L, int status, lua_KContext ctx)
 {
     struct l_conn *handle = lua_touserdata(L, 1);
-    struct conn *c = handle->conn;
+    struct conn *c = l_link_object(handle);
     if (!c)
         return l_fail(L, "closed");
     slice in = stream_peek(c->stream);
@@ -260,7 +261,7 @@ static int l_read(lua_State *L)
 static int read_until(lua_State *L, int status, lua_KContext ctx)
 {
     struct l_conn *handle = lua_touserdata(L, 1);
-    struct conn *c = handle->conn;
+    struct conn *c = l_link_object(handle);
     if (!c)
         return l_fail(L, "closed");
     size_t n;
@@ -281,8 +282,9 @@ static int l_read_until(lua_State *L)
     struct l_conn *handle = check_handle(L);
     luaL_argcheck(L, l_check_slice(L, 2).n > 0, 2, "the end must not be empty");
     check_limit(L, handle, 3);
-    if (handle->conn)
-        handle->conn->scanned = 0; /* it was looked at for another end */
+    struct conn *c = l_link_object(handle);
+    if (c)
+        c->scanned = 0; /* it was looked at for another end */
     return read_until(L, LUA_OK, 0);
 }
 
@@ -316,7 +318,7 @@ static lua_KContext push_from(lua_State *L, struct conn *c, lua_KContext from)
 static int write_rest(lua_State *L, int status, lua_KContext from)
 {
     struct l_conn *handle = lua_touserdata(L, 1);
-    struct conn *c = handle->conn;
+    struct conn *c = l_link_object(handle);
     if (!c || is_late(c))
         return end_of_input(L, c);
     from = push_from(L, c, from);
@@ -340,7 +342,7 @@ static int l_write(lua_State *L)
     int top = lua_gettop(L);
     for (int i = 2; i <= top; i++)
         (void)l_check_slice(L, i);
-    if (!handle->conn)
+    if (!l_link_object(handle))
         return l_fail(L, "closed");
     return write_rest(L, LUA_OK, 0);
 }
@@ -351,7 +353,7 @@ static int l_deadline(lua_State *L)
 {
     struct l_conn *handle = check_handle(L);
     int64_t ms = lua_isnoneornil(L, 2) ? INT64_MAX : l_check_time(L, 2);
-    struct conn *c = handle->conn;
+    struct conn *c = l_link_object(handle);
     if (c) {
         c->deadline_ms = ms == INT64_MAX ? ms : now_of(c) + ms;
         c->has_timed_out = false;
@@ -363,15 +365,17 @@ static int l_deadline(lua_State *L)
 static int l_close(lua_State *L)
 {
     struct l_conn *handle = check_handle(L);
-    if (handle->conn)
-        conn_finish(handle->conn);
+    struct conn *c = l_link_object(handle);
+    if (c)
+        conn_finish(c);
     return 0;
 }
 
 static int l_is_open(lua_State *L)
 {
     struct l_conn *handle = check_handle(L);
-    lua_pushboolean(L, handle->conn && stream_is_open(handle->conn->stream));
+    const struct conn *c = l_link_object(handle);
+    lua_pushboolean(L, c && stream_is_open(c->stream));
     return 1;
 }
 

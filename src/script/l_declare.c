@@ -37,17 +37,23 @@ static unsigned read_listen(lua_State *L, const char *what, struct listen_at *li
     return (unsigned)count;
 }
 
-void l_declare(lua_State *L, struct declared *base, const struct server_kind *kind, const char *what,
-               struct listen_at *listen)
+void *l_declare(lua_State *L, const struct server_kind *kind, size_t bytes, const char *what)
 {
     struct version *v = version_of(L);
     if (!v->is_loading)
         luaL_error(L, "%s: servers are declared while a script is loaded, not later", what);
-    base->kind = kind;
-    base->version = v;
+    struct declared *d = lua_newuserdatauv(L, bytes, 0);
+    memset(d, 0, bytes);
+    (void)luaL_ref(L, LUA_REGISTRYINDEX);
+    d->kind = kind;
+    d->version = v;
+    l_where(L, d->where, sizeof d->where);
+    list_push_back(&v->declared, &d->link);
+    return d;
+}
+
+void l_declare_listen(lua_State *L, struct declared *base, const char *what, struct listen_at *listen)
+{
     base->listen = listen;
     base->listen_count = read_listen(L, what, listen);
-    l_where(L, base->where, sizeof base->where);
-    (void)luaL_ref(L, LUA_REGISTRYINDEX);
-    list_push_back(&v->declared, &base->link);
 }

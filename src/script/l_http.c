@@ -179,27 +179,13 @@ static void read_settings(lua_State *L, struct http_settings *s)
 
 /* ---- The declaration ---- */
 
-static int collect(lua_State *L)
-{
-    struct declared_http *d = lua_touserdata(L, 1);
-    struct mem_owner *owner = &version_of(L)->unit->heap;
-    for (unsigned i = 0; i < d->target_count; i++)
-        buf_release(&d->targets[i].text);
-    mem_free(owner, d->targets, d->target_room * sizeof *d->targets);
-    route_table_free(&d->routes);
-    return 0;
-}
-
 static int l_server(lua_State *L)
 {
     lua_settop(L, 1);
-    struct declared_http *d = lua_newuserdatauv(L, sizeof *d, 0);
-    memset(d, 0, sizeof *d);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_HTTP_SERVER]);
-    lua_setmetatable(L, -2);
+    struct declared_http *d = l_declare(L, &http_kind, sizeof *d, "medusa.http.server");
     read_settings(L, &d->settings);
     read_routes(L, d);
-    l_declare(L, &d->base, &http_kind, "medusa.http.server", d->listen);
+    l_declare_listen(L, &d->base, "medusa.http.server", d->listen);
     return 0;
 }
 
@@ -228,7 +214,6 @@ void l_open_http(lua_State *L)
     lua_pushcfunction(L, call_handler);
     lua_setfield(L, -2, "__call");
     lua_pop(L, 1);
-    l_make_meta(L, META_HTTP_SERVER, "http server", NULL, 0, NULL, collect);
     lua_newtable(L);
     l_set_functions(L, functions, COUNT_OF(functions));
     lua_setfield(L, -2, "http");

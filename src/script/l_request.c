@@ -36,6 +36,7 @@ static void detach(struct l_request *r)
     if (!ex)
         return;
     r->waits_for_room = r->body.waits = false;
+    l_body_free(ex->owner, r);
     r->ex = NULL;
     ex->state = NULL;
     ex->on_gone = NULL;
@@ -44,9 +45,7 @@ static void detach(struct l_request *r)
 
 int l_request_gc(lua_State *L)
 {
-    struct l_request *r = lua_touserdata(L, 1);
-    detach(r);
-    l_body_free(L, r);
+    detach(lua_touserdata(L, 1));
     return 0;
 }
 

@@ -1,6 +1,6 @@
 /* l_task: coroutines on the loop.
  *
- *     NEW --run--> RUNNING --l_task_wait--> WAITING --wake--> RUNNING ... --returns--> IDLE
+ *     NEW --start--> RUNNING --l_task_wait--> WAITING --wake--> RUNNING ... --returns--> IDLE
  *                     +--its slice is used up--> READY (goes on in the next turn)
  *
  * A finished coroutine is kept and used again: that saves its creation, which is dearer than all the rest. */
@@ -17,7 +17,7 @@
 #define TIME_IS_UP "time is up: this code ran too long without waiting"
 #define IDLE_MAX  64 /* coroutines that a version keeps for later tasks */
 
-enum state { IDLE, READY, WAITING, RUNNING };
+enum state { IDLE, NEW, READY, WAITING, RUNNING };
 
 static struct l_task *of_link(struct list_node *n)
 {
@@ -153,6 +153,7 @@ struct l_task *l_task_new(struct version *v)
     t->error_status = 0;
     t->used_ms = 0;
     t->cancel = NULL;
+    t->state = NEW;
     return t;
 }
 
@@ -323,8 +324,10 @@ void l_task_start(struct l_task *t, lua_CFunction body, void *arg)
 
 void l_task_post_call(struct l_task *t, lua_State *L, int nargs)
 {
-    if (!lua_checkstack(t->co, nargs + 8))
+    if (!lua_checkstack(t->co, nargs + 8)) {
+        l_task_kill(t);
         luaL_error(L, "too many arguments");
+    }
     lua_xmove(L, t->co, nargs + 1);
     make_ready(t);
 }

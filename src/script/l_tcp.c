@@ -68,11 +68,10 @@ static void read_functions(lua_State *L, struct declared_tcp *d)
 static int l_server(lua_State *L)
 {
     lua_settop(L, 1);
-    struct declared_tcp *d = lua_newuserdatauv(L, sizeof *d, 0);
-    memset(d, 0, sizeof *d);
+    struct declared_tcp *d = l_declare(L, &tcp_kind, sizeof *d, WHAT);
     read_settings(L, d);
     read_functions(L, d);
-    l_declare(L, &d->base, &tcp_kind, WHAT, d->listen);
+    l_declare_listen(L, &d->base, WHAT, d->listen);
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/fmt.h"
 #include "script/declare.h"
+#include "script/l_link.h"
 #include "script/l_task.h"
 #include "script/libs.h"
 #include "script/read_file.h"
@@ -140,8 +141,10 @@ static void free_version(struct loop_deferred *d)
     struct unit *unit = v->unit;
     if (v->L) {
         l_task_drop_idle(v);
+        declare_free_all(v);
         lua_close(v->L);
     }
+    l_link_free_all(v);
     BUG_ON(v->heap_bytes != 0 || !list_is_empty(&v->tasks));
     mem_free(&unit->host->owner, v, sizeof *v);
     unit->host->version_count--;
@@ -195,6 +198,7 @@ struct version *version_new(struct unit *unit)
     v->settings.drain_ms = 30000;
     list_init(&v->tasks);
     list_init(&v->declared);
+    list_init(&v->links);
     list_init(&v->idle);
     loop_deferred_init(&v->grave, free_version);
     unit->versions++;
