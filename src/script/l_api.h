@@ -30,10 +30,18 @@ enum l_meta { META_REQUEST, META_CONN, META_HANDLER, META_DECLARED, META_TREE, M
               META_UDP, META_RESPONSE, META_DB, META_SUB, META_TIMER, META_TRANSACTION, META_SPARE, META_HEADERS, META_JSON_ARRAY };
 _Static_assert(META_JSON_ARRAY < L_META_COUNT, "unit.h keeps room for all");
 
-/* Makes the metatable of [meta] from rows of methods and keeps it in the version: __index is the table of methods, unless
- * [index] is given: it gets that table as its upvalue then. [gc] may be NULL. __name is [name]. RAISES. */
-void l_make_meta(lua_State *L, enum l_meta meta, const char *name, const struct l_function *methods, size_t count,
-                 lua_CFunction index, lua_CFunction gc);
+/* A kind of object. */
+struct l_class {
+    enum l_meta meta;
+    const char *name; /* __name: what errors call it */
+    const struct l_function *methods;
+    size_t count;
+    lua_CFunction index; /* __index, with the table of methods as its upvalue; NULL: the table itself is it */
+    lua_CFunction gc;    /* may be NULL */
+};
+
+/* Makes the metatable of a class and keeps it in the version. RAISES. */
+void l_make_meta(lua_State *L, const struct l_class *c);
 
 /* A userdata of that kind with [user_values]; zeroed. RAISES. */
 void *l_new_object(lua_State *L, enum l_meta meta, size_t bytes, int user_values);

@@ -438,7 +438,13 @@ const size_t l_conn_method_count = COUNT_OF(l_conn_methods);
 
 void l_open_conn(lua_State *L)
 {
-    l_make_meta(L, META_CONN, "connection", l_conn_methods, COUNT_OF(l_conn_methods), get_index, collect);
+    static const struct l_class class = {.meta = META_CONN,
+                                         .name = "connection",
+                                         .methods = l_conn_methods,
+                                         .count = COUNT_OF(l_conn_methods),
+                                         .index = get_index,
+                                         .gc = collect};
+    l_make_meta(L, &class);
     lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_CONN]);
     lua_pushcfunction(L, new_index);
     lua_setfield(L, -2, "__newindex");

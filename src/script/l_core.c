@@ -201,6 +201,11 @@ const size_t l_core_count = COUNT_OF(l_core_functions), l_task_method_count = CO
 
 void l_open_core(lua_State *L)
 {
-    l_make_meta(L, META_TASK, "medusa task", l_task_methods, COUNT_OF(l_task_methods), NULL, collect_handle);
+    static const struct l_class class = {.meta = META_TASK,
+                                         .name = "medusa task",
+                                         .methods = l_task_methods,
+                                         .count = COUNT_OF(l_task_methods),
+                                         .gc = collect_handle};
+    l_make_meta(L, &class);
     l_set_functions(L, l_core_functions, COUNT_OF(l_core_functions));
 }

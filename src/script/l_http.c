@@ -196,7 +196,14 @@ static const struct l_function functions[] = {
 
 void l_open_http(lua_State *L)
 {
-    l_make_meta(L, META_REQUEST, "request", l_request_methods, l_request_method_count, l_request_index, l_request_gc);
+    const struct l_class request = {.meta = META_REQUEST,
+                                    .name = "request",
+                                    .methods = l_request_methods,
+                                    .count = l_request_method_count,
+                                    .index = l_request_index,
+                                    .gc = l_request_gc};
+    static const struct l_class handler = {.meta = META_HANDLER, .name = "handler"};
+    l_make_meta(L, &request);
     lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_REQUEST]);
     lua_getfield(L, -1, "__index");
     lua_getupvalue(L, -1, 1);
@@ -209,7 +216,7 @@ void l_open_http(lua_State *L)
     lua_pushcfunction(L, l_headers_index);
     lua_setfield(L, -2, "__index");
     version_of(L)->meta[META_HEADERS] = luaL_ref(L, LUA_REGISTRYINDEX);
-    l_make_meta(L, META_HANDLER, "handler", NULL, 0, NULL, NULL);
+    l_make_meta(L, &handler);
     lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_HANDLER]);
     lua_pushcfunction(L, call_handler);
     lua_setfield(L, -2, "__call");
