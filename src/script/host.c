@@ -61,8 +61,4 @@ void host_status_log(struct host *host)
                  unit->name, unit->path, unit->heap.bytes, unit->heap.peak, unit->limits.heap_bytes,
                  (unsigned long long)unit->loads, (unsigned long long)unit->errors, unit->versions);
     }
-    LIST_EACH (n, &host->book->owners) {
-        const struct mem_owner *o = CONTAINER_OF(n, struct mem_owner, link);
-        log_line(host->log, LOG_NOTICE, "status.owner", "memory of %s: %zu bytes, at most %zu", o->name, o->bytes, o->peak);
-    }
 }

@@ -23,9 +23,14 @@ struct host {
     struct log *log;
     const struct mime_table *mime;
     struct accesslog *accesslog; /* of every HTTP server, or NULL */
-    size_t max_sessions;         /* of each server that does not say otherwise */
-    /* Settings of the process, just before the servers of the same load take effect. False: [error] says why not. */
-    bool (*apply)(struct host *host, const struct process_settings *settings, char *error, size_t error_bytes);
+    size_t max_sessions;         /* no server can have more */
+    /* Settings of the process, just before the servers of the same load take effect: what can fail is done beside what
+     * is there. False: [error] says why not, and nothing is left of it. Both may be NULL. */
+    bool (*prepare)(struct host *host, const struct process_settings *settings, char *error, size_t error_bytes);
+    /* Afterwards, when prepare was true: they hold from now on (or not: the load has failed after all). */
+    void (*settle)(struct host *host, const struct process_settings *settings, bool is_taken);
+    /* A server that was told to end has ended; may be NULL. */
+    void (*on_left)(struct host *host);
 
     /* read-only */
     struct loop *loop;
@@ -50,7 +55,7 @@ struct host {
     void *services[8];
 };
 
-/* What units, servers and heaps there are, to the log. */
+/* What units there are and their heaps, to the log. */
 void host_status_log(struct host *host);
 
 /* 0 or -errno: no thread could be started, no memory. */

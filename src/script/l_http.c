@@ -184,6 +184,7 @@ static int l_server(lua_State *L)
     lua_settop(L, 1);
     struct declared_http *d = l_declare(L, &http_kind, sizeof *d, "medusa.http.server");
     read_settings(L, &d->settings);
+    d->base.settings = &d->settings.server;
     read_routes(L, d);
     l_declare_listen(L, &d->base, "medusa.http.server", d->listen);
     return 0;

@@ -70,6 +70,7 @@ static int l_server(lua_State *L)
     lua_settop(L, 1);
     struct declared_tcp *d = l_declare(L, &tcp_kind, sizeof *d, WHAT);
     read_settings(L, d);
+    d->base.settings = &d->settings;
     read_functions(L, d);
     l_declare_listen(L, &d->base, WHAT, d->listen);
     return 0;

@@ -248,6 +248,17 @@ static void end_load(struct unit_load *load, const char *error)
     check_gone(unit);
 }
 
+static bool take_effect(struct version *v, char *why, size_t bytes)
+{
+    struct host *host = v->host;
+    if (host->prepare && !host->prepare(host, &v->settings, why, bytes))
+        return false;
+    bool ok = declare_commit(v, why, bytes);
+    if (host->settle)
+        host->settle(host, &v->settings, ok);
+    return ok;
+}
+
 /* The main chunk has ended: on the last instant, everything that it declared becomes true at once. */
 static void on_run(struct l_task *t, const char *error)
 {
@@ -255,10 +266,7 @@ static void on_run(struct l_task *t, const char *error)
     char why[UNIT_ERROR_MAX];
     if (!error && load->unit->is_removed)
         error = "the unit was removed meanwhile";
-    struct host *host = load->unit->host;
-    if (!error && host->apply && !host->apply(host, &load->version->settings, why, sizeof why))
-        error = why;
-    if (!error && !declare_commit(load->version, why, sizeof why))
+    if (!error && !take_effect(load->version, why, sizeof why))
         error = why;
     end_load(load, error);
 }
