@@ -16,6 +16,11 @@ int64_t loop_now_ms(const struct loop *loop)
     return loop->now_ms;
 }
 
+int64_t loop_turn_ms(const struct loop *loop)
+{
+    return loop->ops->about_now_ns(loop->backend) / NS_PER_MS - loop->now_ms;
+}
+
 int64_t loop_unix_s(const struct loop *loop)
 {
     return loop->unix_s;
