@@ -11,12 +11,14 @@
 
 #include <errno.h>
 
-/* What the body needs to begin, on the C stack of l_request_start. */
+/* What the body needs to begin: on the C stack of l_request_start, or kept until the task's turn comes. */
 struct start {
-    struct exchange *ex;
+    struct exchange *ex; /* NULL: gone before that */
     int function;
     const struct route_match *match;
     bool has_begun; /* there is a request object, whose task's end answers */
+    bool is_kept;
+    struct route_match own_match;
 };
 
 /* ---- Objects ---- */
@@ -70,6 +72,8 @@ static void on_room(struct exchange *ex)
 
 /* ---- The task ---- */
 
+static void on_done(struct l_task *t, const char *error);
+
 static int answered(lua_State *L, int status, lua_KContext ctx)
 {
     struct l_request *r = lua_touserdata(L, 2);
@@ -94,16 +98,22 @@ static int body(lua_State *L)
 {
     struct start *start = lua_touserdata(L, 1);
     struct exchange *ex = start->ex;
+    int function = start->function;
+    if (!ex)
+        return 0;
     struct l_request *r = l_new_object(L, META_REQUEST, sizeof *r, 1);
     keep_match(L, r, ex, start->match);
     r->ex = ex;
     r->task = l_task_current(L);
     r->task->owner = r;
+    r->task->on_done = on_done;
     ex->state = r;
     ex->on_gone = on_gone;
     ex->on_room = on_room;
     start->has_begun = true;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, start->function);
+    if (start->is_kept)
+        mem_free(&r->task->version->host->owner, start, sizeof *start);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, function);
     lua_pushvalue(L, 2);
     lua_callk(L, 1, LUA_MULTRET, 0, answered);
     return answered(L, LUA_OK, 0);
@@ -147,16 +157,59 @@ static void on_done(struct l_task *t, const char *error)
         exchange_end(ex);
 }
 
+/* ---- Beginning ---- */
+
+static void gone_before(struct exchange *ex)
+{
+    struct start *start = ex->state;
+    start->ex = NULL;
+}
+
+/* It was killed, or failed, before there was a request object. */
+static void on_done_before(struct l_task *t, const char *error)
+{
+    struct start *start = t->owner;
+    struct exchange *ex = start->ex;
+    mem_free(&t->version->host->owner, start, sizeof *start);
+    if (!ex)
+        return;
+    ex->on_gone = NULL;
+    exchange_fail(ex, 503, SLICE(""));
+}
+
+/* Scripts have had their share of this turn: other clients come first. */
+static void begin_later(struct l_task *t, const struct start *begin)
+{
+    struct exchange *ex = begin->ex;
+    struct start *start = mem_alloc(&t->version->host->owner, sizeof *start);
+    if (!start) {
+        l_task_kill(t);
+        exchange_fail(ex, 503, SLICE(""));
+        return;
+    }
+    *start = *begin;
+    start->is_kept = true;
+    start->own_match = *begin->match;
+    start->match = &start->own_match;
+    ex->state = start;
+    ex->on_gone = gone_before;
+    t->owner = start;
+    t->on_done = on_done_before;
+    l_task_post(t, body, start);
+}
+
 void l_request_start(struct version *v, const struct target *target, struct exchange *ex,
                      const struct route_match *match)
 {
     BUG_ON(v->host->running); /* requests come from the loop */
     struct start start = {.ex = ex, .function = target->function, .match = match};
     struct l_task *t = l_task_new(v);
-    if (t) {
-        t->on_done = on_done;
-        l_task_start(t, body, &start);
+    if (t && l_task_is_turn_spent(v->host)) {
+        begin_later(t, &start);
+        return;
     }
+    if (t)
+        l_task_start(t, body, &start);
     if (!start.has_begun)
         exchange_fail(ex, 503, SLICE(""));
 }

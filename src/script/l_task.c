@@ -13,6 +13,7 @@
 #include <lauxlib.h>
 
 #define PERIOD_MS 5  /* of the watchdog */
+#define TURN_MS   20 /* all scripts together, before the clients of the rest have their turn */
 #define STUCK_MS  30 /* code that cannot be interrupted (in table.sort, __close) may run so long */
 #define TIME_IS_UP "time is up: this code ran too long without waiting"
 #define IDLE_MAX  64 /* coroutines that a version keeps for later tasks */
@@ -290,18 +291,32 @@ static void end_killed(struct l_task *t)
     recycle(t, false);
 }
 
+bool l_task_is_turn_spent(const struct host *host)
+{
+    return loop_turn_ms(host->loop) >= TURN_MS;
+}
+
 static void run_ready(struct loop_deferred *d)
 {
     struct host *host = CONTAINER_OF(d, struct host, run_ready);
     struct list_node now;
     list_move_all(&now, &host->ready);
-    for (struct list_node *n; (n = list_pop_front(&now));) {
+    for (struct list_node *n; !l_task_is_turn_spent(host) && (n = list_pop_front(&now));) {
         struct l_task *t = CONTAINER_OF(n, struct l_task, ready);
         if (t->is_killed)
             end_killed(t);
         else
             run(t, args_of(t));
     }
+    if (list_is_empty(&now))
+        return;
+    /* The others are first in the next turn. */
+    struct list_node later;
+    list_move_all(&later, &host->ready);
+    list_move_all(&host->ready, &now);
+    for (struct list_node *n; (n = list_pop_front(&later));)
+        list_push_back(&host->ready, n);
+    loop_defer(host->loop, &host->run_ready);
 }
 
 void l_task_post(struct l_task *t, lua_CFunction body, void *arg)

@@ -50,6 +50,11 @@ static void put_text(char *to, size_t room, slice text)
     to[MIN(text.n, room - 1)] = 0;
 }
 
+static void remove_now(struct loop_deferred *d)
+{
+    unit_remove(CONTAINER_OF(d, struct unit, removal));
+}
+
 struct unit *unit_new(struct host *host, slice name, slice path, const struct unit_limits *limits)
 {
     if (!name.n || name.n >= UNIT_NAME_MAX || path.n >= UNIT_PATH_MAX || unit_find(host, name))
@@ -65,6 +70,7 @@ struct unit *unit_new(struct host *host, slice name, slice path, const struct un
     (void)snprintf(unit->owner_name, sizeof unit->owner_name, "script %s", unit->name);
     mem_owner_init(&unit->heap, host->book, unit->owner_name);
     list_init(&unit->servers);
+    loop_deferred_init(&unit->removal, remove_now);
     list_push_back(&host->units, &unit->link);
     return unit;
 }
@@ -88,10 +94,16 @@ static void retire_version(struct version *v)
     version_release(v);
 }
 
+void unit_remove_later(struct unit *unit)
+{
+    loop_defer(unit->host->loop, &unit->removal);
+}
+
 void unit_remove(struct unit *unit)
 {
     if (unit->is_removed)
         return;
+    loop_defer_cancel(&unit->removal);
     unit->is_removed = true;
     declare_retire_all(unit);
     struct version *v = unit->current;
@@ -180,6 +192,7 @@ static int open_libraries(lua_State *L)
     l_open_http(L);
     l_open_tcp(L);
     l_open_json(L);
+    l_open_unit(L);
     lua_setglobal(L, "medusa");
     return 0;
 }

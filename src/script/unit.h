@@ -48,6 +48,7 @@ struct unit {
     uint64_t loads, errors;
     bool is_removed;
     /* private */
+    struct loop_deferred removal;
     char owner_name[UNIT_NAME_MAX + 8];
 };
 
@@ -91,6 +92,9 @@ MUST_USE bool unit_load_text(struct unit *unit, slice text, unit_loaded_fn done,
 
 /* Stops its servers and tasks; the unit frees itself when nothing uses it any more. */
 void unit_remove(struct unit *unit);
+
+/* The same at the end of the turn: for Lua code, which may be of that very unit. */
+void unit_remove_later(struct unit *unit);
 
 struct unit *unit_find(struct host *host, slice name);
 
