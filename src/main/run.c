@@ -112,6 +112,7 @@ static void settle(struct host *host, const struct process_settings *s, bool is_
         log_line(&a->process.log, LOG_WARNING, "user.late",
                  "medusa.user has changed: that holds from the next start on");
     a->settings = *s;
+    host->connections = s->connections;
     a->process.drain_ms = s->drain_ms;
     a->process.book.budget = (size_t)s->memory_bytes;
     pressure_change(&a->pressure);
@@ -339,6 +340,8 @@ static bool begin(struct app *a, const char *path)
     struct unit_limits limits;
     unit_limits_default(&limits);
     a->unit = unit_new(&a->host, SLICE("main"), slice_str(path), &limits);
+    if (a->unit)
+        a->unit->is_main = true;
     if (!a->unit || !unit_load(a->unit, on_loaded, a))
         return complain("%s cannot be loaded: there is not enough memory, or its path is too long",
                         path);

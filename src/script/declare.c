@@ -210,8 +210,9 @@ static void fit_sessions(struct declared *d)
 {
     const struct version *v = d->version;
     size_t most = v->host->max_sessions;
-    if (v->settings.connections)
-        most = (size_t)MIN(v->settings.connections, most);
+    uint64_t said = v->unit->is_main ? v->settings.connections : v->host->connections;
+    if (said)
+        most = (size_t)MIN(said, most);
     if (d->settings)
         d->settings->max_sessions = MIN(d->settings->max_sessions, most);
 }

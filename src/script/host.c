@@ -58,7 +58,7 @@ void host_status_log(struct host *host)
         const struct unit *unit = CONTAINER_OF(n, struct unit, link);
         log_line(host->log, LOG_NOTICE, "status.unit",
                  "script %s (%s): %zu bytes of heap, at most %zu, limit %zu; loaded %llu times, %llu errors, %u versions alive",
-                 unit->name, unit->path, unit->heap.bytes, unit->heap.peak, unit->limits.heap_bytes,
+                 unit->name, unit->path, unit->heap.bytes, unit->heap.peak, unit->current ? unit->current->heap_limit : unit->limits.heap_bytes,
                  (unsigned long long)unit->loads, (unsigned long long)unit->errors, unit->versions);
     }
 }

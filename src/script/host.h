@@ -24,6 +24,7 @@ struct host {
     const struct mime_table *mime;
     struct accesslog *accesslog; /* of every HTTP server, or NULL */
     size_t max_sessions;         /* no server can have more */
+    uint64_t connections;        /* what the main unit has said, see settings.h */
     /* Settings of the process, just before the servers of the same load take effect: what can fail is done beside what
      * is there. False: [error] says why not, and nothing is left of it. Both may be NULL. */
     bool (*prepare)(struct host *host, const struct process_settings *settings, char *error, size_t error_bytes);

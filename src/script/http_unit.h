@@ -24,6 +24,7 @@ struct declared_http {
     struct declared base; /* first */
     struct listen_at listen[LISTEN_MAX];
     struct http_settings settings;
+    struct error_pages pages; /* the site's own; none by default */
     struct route_table *routes;
     struct target *targets;
     unsigned target_count, target_room;
@@ -36,6 +37,9 @@ struct live_http {
 };
 
 extern const struct server_kind http_kind;
+
+/* Reads all but routes and listen from the table at index 1 (l_http_options.c). RAISES. */
+void l_http_read_settings(lua_State *L, struct declared_http *d);
 
 /* A C handler as a Lua value: medusa.http.files(...) and its kin return one. [hold] is released with it (may be NULL). RAISES. */
 void l_push_handler(lua_State *L, struct http_handler *handler);

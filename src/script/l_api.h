@@ -93,6 +93,8 @@ void *l_declare(lua_State *L, const struct server_kind *kind, size_t bytes, cons
 
 /* Reads the option "listen" of the table at index 1 into [listen] (LISTEN_MAX). RAISES. */
 void l_declare_listen(lua_State *L, struct declared *base, const char *what, struct listen_at *listen);
+/* Its option "unix_mode". RAISES. */
+void l_declare_unix_mode(lua_State *L, const char *what, struct server_settings *settings);
 
 /* The value at [at] as JSON text, pushed. RAISES. */
 void l_json_push(lua_State *L, int at);

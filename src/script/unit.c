@@ -206,6 +206,7 @@ struct version *version_new(struct unit *unit)
     *v = (struct version){.unit = unit,
                           .host = host,
                           .heap_limit = unit->limits.heap_bytes,
+                          .limits = unit->limits,
                           .number = unit->loads,
                           .holders = 1};
     v->settings.drain_ms = 30000;
@@ -264,10 +265,11 @@ static void end_load(struct unit_load *load, const char *error)
 static bool take_effect(struct version *v, char *why, size_t bytes)
 {
     struct host *host = v->host;
-    if (host->prepare && !host->prepare(host, &v->settings, why, bytes))
+    bool is_main = v->unit->is_main;
+    if (is_main && host->prepare && !host->prepare(host, &v->settings, why, bytes))
         return false;
     bool ok = declare_commit(v, why, bytes);
-    if (host->settle)
+    if (is_main && host->settle)
         host->settle(host, &v->settings, ok);
     return ok;
 }

@@ -39,13 +39,14 @@ struct unit {
     struct list_node link;       /* in host->units */
     char name[UNIT_NAME_MAX];
     char path[UNIT_PATH_MAX];    /* of the script; "" when it came as text */
-    struct unit_limits limits;
+    struct unit_limits limits;   /* each version begins with these; medusa.limits changes its own */
     struct version *current;     /* NULL before the first load and after unit_remove */
     struct version *loading;
     struct list_node servers;    /* live ones: declare.h */
     struct mem_owner heap;       /* "script NAME" */
     unsigned versions;           /* that are not freed yet */
     uint64_t loads, errors;
+    bool is_main;                /* public: what it says of the process holds (settings.h) */
     bool is_removed;
     /* private */
     struct loop_deferred removal;
@@ -64,6 +65,7 @@ struct version {
     struct list_node links; /* l_link.h */
     struct list_node declared; /* struct declared, in the order of the script */
     struct process_settings settings;
+    struct unit_limits limits; /* its heap's is heap_limit */
     bool is_loading;        /* the main chunk runs: servers may be declared */
     bool is_over;           /* replaced or removed: background tasks were cancelled */
     int meta[L_META_COUNT]; /* registry references of metatables: see l_api.h */
