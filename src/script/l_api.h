@@ -21,8 +21,11 @@ struct l_function {
 /* Sets the rows' functions in the table on the top of the stack, under the last part of their names. RAISES. */
 void l_set_functions(lua_State *L, const struct l_function *rows, size_t count);
 
-/* All described functions, module by module, for the help: the [i]th array; NULL after the last. */
+/* All described functions, module by module, for the help: the [i]th array; NULL after the last. (l_described.c: add yours
+ * there.) */
 const struct l_function *l_described(size_t i, size_t *count_out);
+/* The options of the function of that name ("medusa.http.server"), for the help; NULL: it has none. */
+const struct l_option *l_described_options(slice function, size_t *count_out);
 
 /* ---- Objects ---- */
 

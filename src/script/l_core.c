@@ -183,7 +183,7 @@ const struct l_function l_core_functions[] = {
     {"medusa.warn", l_log_warning, "(text)", "Writes a line to the log as a warning."},
     {"medusa.now", l_now, "() -> seconds", "Monotonic time in seconds, with milliseconds: for measuring."},
     {"medusa.time", l_time, "() -> seconds", "Seconds since 1970, with milliseconds."},
-    {"medusa.sleep", l_sleep, "(time)", "Waits: a time is seconds (0.5) or text (\"500ms\", \"2m\", \"1h\").", true},
+    {"medusa.sleep", l_sleep, "(time)", "Waits that long: seconds (0.5) or text (\"500ms\", \"2m\", \"1h\").", true},
     {"medusa.spawn", l_spawn, "(function, ...) -> task",
      "Runs function(...) as a task of its own, from the end of this turn on. It is ended when the script is replaced; an error in it is "
      "logged."},

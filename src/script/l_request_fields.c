@@ -255,6 +255,23 @@ static int l_is_open(lua_State *L)
     return 1;
 }
 
+const struct l_function l_request_field_rows[] = {
+    {"req.method", NULL, ": string", "\"GET\", \"POST\" ..."},
+    {"req.path", NULL, ": string", "The path, decoded and without \".\" and \"..\"; what a route has taken of it is still there."},
+    {"req.query_string", NULL, ": string", "What stands behind the \"?\", as it was sent; \"\" without."},
+    {"req.target", NULL, ": string", "The whole target as it was sent."},
+    {"req.host", NULL, ": string", "The host that the client asks, with its port if it has sent one; \"\" when it has not sent any."},
+    {"req.peer", NULL, ": string", "The client's address and port."},
+    {"req.headers", NULL, ": table",
+     "The fields of the head. Names count in any case, and \"_\" is \"-\": req.headers.user_agent. Several of one name are joined by \", \"."},
+    {"req.params", NULL, ": table", "What the route's :names have taken."},
+    {"req.rest", NULL, ": string", "What the route's final * has taken; \"\" without."},
+    {"req.scheme", NULL, ": string", "\"http\"."},
+    {"req.version", NULL, ": string", "\"1.1\" or \"1.0\"."},
+    {"req.session", NULL, ": integer", "The number of the connection."},
+};
+const size_t l_request_field_row_count = COUNT_OF(l_request_field_rows);
+
 const struct l_function l_request_methods[] = {
     {"req:body", l_request_body, "() -> string | nil, error", "The whole body; at most max_body bytes come.", true},
     {"req:read", l_request_read, "() -> string | nil",
