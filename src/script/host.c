@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "script/declare.h"
+#include "script/host_net.h"
 #include "script/l_link.h"
 #include "script/l_task.h"
 #include "script/unit.h"
@@ -22,6 +23,7 @@ int host_init(struct host *host)
         return -ENOMEM;
     }
     pool_init(&host->links, &host->owner, sizeof(struct l_link));
+    host_net_init(host);
     int error = l_task_host_init(host);
     if (error < 0) {
         work_lane_free(&host->lane);
@@ -35,17 +37,20 @@ void host_stop(struct host *host)
     LIST_EACH_SAFE (n, &host->units)
         unit_remove(CONTAINER_OF(n, struct unit, link));
     declare_abort_all(host);
+    host_net_stop(host);
 }
 
 bool host_is_empty(const struct host *host)
 {
     return list_is_empty(&host->units) && list_is_empty(&host->leaving) &&
-           list_is_empty(&host->trees) && host->version_count == 0 && !work_lane_pending(host->lane);
+           list_is_empty(&host->trees) && host->version_count == 0 && host_net_is_empty(host) &&
+           !work_lane_pending(host->lane);
 }
 
 void host_fini(struct host *host)
 {
     BUG_ON(!host_is_empty(host));
+    host_net_fini(host);
     work_lane_free(&host->lane);
     l_task_host_fini(host);
     pool_fini(&host->links);

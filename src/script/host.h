@@ -52,8 +52,12 @@ struct host {
     struct lua_State *volatile running_L; /* the coroutine of it that runs: for the watchdog's signal */
     volatile unsigned ticks;              /* periods that the present entry into Lua has lasted */
 
-    /* private to the services' bindings: each is made when it is first used (host_*.c) */
-    void *services[8];
+    /* private to host_net.c */
+    struct resolver *resolver; /* made when they are first used, or NULL */
+    struct http_client *client;
+    struct stream_class out_class; /* of connections that scripts open */
+    unsigned out_count;            /* their structs, and those of sockets, that are not freed yet */
+    bool is_stopping;
 };
 
 /* What units there are and their heaps, to the log. */

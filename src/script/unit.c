@@ -151,6 +151,10 @@ static void free_version(struct loop_deferred *d)
 {
     struct version *v = CONTAINER_OF(d, struct version, grave);
     struct unit *unit = v->unit;
+    for (struct list_node *n; (n = list_pop_front(&v->belongings));) {
+        struct belonging *b = CONTAINER_OF(n, struct belonging, node);
+        b->end(b);
+    }
     if (v->L) {
         l_task_drop_idle(v);
         declare_free_all(v);
@@ -162,6 +166,12 @@ static void free_version(struct loop_deferred *d)
     unit->host->version_count--;
     unit->versions--;
     check_gone(unit);
+}
+
+void version_own(struct version *v, struct belonging *b, void (*end)(struct belonging *b))
+{
+    b->end = end;
+    list_push_back(&v->belongings, &b->node);
 }
 
 void version_hold(struct version *v)
@@ -191,6 +201,7 @@ static int open_libraries(lua_State *L)
     l_open_process(L);
     l_open_http(L);
     l_open_tcp(L);
+    l_open_net(L);
     l_open_json(L);
     l_open_unit(L);
     lua_setglobal(L, "medusa");
@@ -213,6 +224,7 @@ struct version *version_new(struct unit *unit)
     list_init(&v->tasks);
     list_init(&v->declared);
     list_init(&v->links);
+    list_init(&v->belongings);
     list_init(&v->idle);
     loop_deferred_init(&v->grave, free_version);
     unit->versions++;
