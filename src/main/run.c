@@ -6,6 +6,7 @@
 #include "main/privs.h"
 #include "protocol/http/http.h"
 #include "script/declare.h"
+#include "script/host_store.h"
 #include "script/http_unit.h"
 #include "script/settings.h"
 #include "script/unit.h"
@@ -22,6 +23,7 @@
 
 #define FILES_KEPT_FREE 200
 #define WIND_DOWN_MS    1000
+#define SAVE_MS         30000 /* for shared data that still has to be written */
 #define DRAIN_LOOK_MS   50
 
 struct app {
@@ -280,6 +282,11 @@ static bool begin(struct app *a, const char *path)
     return true;
 }
 
+static bool has_time(const struct app *a, int64_t until_ms)
+{
+    return loop_now_ms(a->loop) < until_ms + (host_store_is_closing(&a->host) ? SAVE_MS - WIND_DOWN_MS : 0);
+}
+
 /* True: nothing is left, all can be freed. */
 static bool wind_down(struct app *a)
 {
@@ -287,8 +294,8 @@ static bool wind_down(struct app *a)
     host_stop(&a->host);
     int64_t until = loop_now_ms(a->loop) + WIND_DOWN_MS;
     do
-        loop_turn(a->loop, MIN(until, loop_now_ms(a->loop) + 10));
-    while (!host_is_empty(&a->host) && loop_now_ms(a->loop) < until);
+        loop_turn(a->loop, loop_now_ms(a->loop) + 10);
+    while (!host_is_empty(&a->host) && has_time(a, until));
     return host_is_empty(&a->host);
 }
 

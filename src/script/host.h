@@ -46,6 +46,17 @@ struct host {
     struct lua_State *volatile running_L; /* the coroutine of it that runs: for the watchdog's signal */
     volatile unsigned ticks;              /* periods that the present entry into Lua has lasted */
 
+    /* private to host_store.c */
+    struct store *store;
+    char *journal_path;
+    size_t shared_limit;
+    bool has_shared_limit, is_stopping, store_is_closing;
+
+    /* private to subs.c */
+    struct list_node subs;
+    struct mail *mail; /* is being published */
+    uint64_t letters_dropped;
+
     /* private to the services' bindings: each is made when it is first used (host_*.c) */
     void *services[8];
 };

@@ -15,5 +15,6 @@ void l_open_http(lua_State *L);    /* medusa.http: servers, requests, replies */
 void l_open_tcp(lua_State *L);     /* medusa.tcp */
 void l_open_json(lua_State *L);    /* medusa.json */
 void l_open_unit(lua_State *L);    /* medusa.unit */
+void l_open_shared(lua_State *L);  /* medusa.shared */
 
 #endif

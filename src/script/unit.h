@@ -65,6 +65,8 @@ struct version {
     struct list_node declared; /* struct declared, in the order of the script */
     struct process_settings settings;
     bool is_loading;        /* the main chunk runs: servers may be declared */
+    size_t shared_limit;    /* of shared data, when has_shared_limit */
+    bool has_shared_limit;
     bool is_over;           /* replaced or removed: background tasks were cancelled */
     int meta[L_META_COUNT]; /* registry references of metatables: see l_api.h */
     /* private */
