@@ -4,8 +4,10 @@
 #include "base/check.h"
 #include "script/declare.h"
 #include "script/host_net.h"
+#include "script/host_store.h"
 #include "script/l_link.h"
 #include "script/l_task.h"
+#include "script/subs.h"
 #include "script/unit.h"
 
 #include <errno.h>
@@ -16,6 +18,7 @@ int host_init(struct host *host)
     list_init(&host->units);
     list_init(&host->leaving);
     list_init(&host->trees);
+    list_init(&host->subs);
     mem_owner_init(&host->owner, host->book, "scripts");
     host->lane = work_lane_new(host->loop, "scripts", 4);
     if (!host->lane) {
@@ -38,13 +41,15 @@ void host_stop(struct host *host)
         unit_remove(CONTAINER_OF(n, struct unit, link));
     declare_abort_all(host);
     host_net_stop(host);
+    subs_stop(host);
+    host_store_stop(host);
 }
 
 bool host_is_empty(const struct host *host)
 {
     return list_is_empty(&host->units) && list_is_empty(&host->leaving) &&
            list_is_empty(&host->trees) && host->version_count == 0 && host_net_is_empty(host) &&
-           !work_lane_pending(host->lane);
+           !host_store_is_closing(host) && !work_lane_pending(host->lane);
 }
 
 void host_fini(struct host *host)
@@ -66,4 +71,5 @@ void host_status_log(struct host *host)
                  unit->name, unit->path, unit->heap.bytes, unit->heap.peak, unit->current ? unit->current->heap_limit : unit->limits.heap_bytes,
                  (unsigned long long)unit->loads, (unsigned long long)unit->errors, unit->versions);
     }
+    host_store_status_log(host);
 }

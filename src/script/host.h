@@ -58,6 +58,17 @@ struct host {
     struct stream_class out_class; /* of connections that scripts open */
     unsigned out_count;            /* their structs, and those of sockets, that are not freed yet */
     bool is_stopping;
+    /* private to host_store.c */
+    struct store *store;
+    char *journal_path;
+    size_t shared_limit;
+    bool has_shared_limit, store_is_closing;
+
+    /* private to subs.c */
+    struct list_node subs;
+    struct mail *mail; /* is being published */
+    uint64_t letters_dropped;
+
 };
 
 /* What units there are and their heaps, to the log. */

@@ -102,6 +102,14 @@ void l_declare_unix_mode(lua_State *L, const char *what, struct server_settings 
 /* The value at [at] as JSON text, pushed. RAISES. */
 void l_json_push(lua_State *L, int at);
 
+/* medusa.json.null, which stands for nil where a table cannot hold it. */
+void l_push_null(lua_State *L);
+bool l_is_null(lua_State *L, int at);
+
+/* The table on the top becomes one that is [] when it is empty; is the value at [at] such a one? */
+void l_json_mark_array(lua_State *L);
+bool l_json_is_array(lua_State *L, int at);
+
 /* nil, message: what functions return for failures that are no mistakes of the caller. */
 int l_fail(lua_State *L, const char *message);
 int l_fail_errno(lua_State *L, int error);

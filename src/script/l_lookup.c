@@ -132,5 +132,6 @@ bool l_split_address(slice text, slice *host_out, uint16_t *port_out)
 
 void l_open_lookup(lua_State *L)
 {
-    l_make_meta(L, META_LOOKUP, "lookup", NULL, 0, NULL, collect);
+    const struct l_class class = {.meta = META_LOOKUP, .name = "lookup", .gc = collect};
+    l_make_meta(L, &class);
 }

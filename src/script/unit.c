@@ -7,10 +7,12 @@
 #include "base/check.h"
 #include "base/fmt.h"
 #include "script/declare.h"
+#include "script/host_store.h"
 #include "script/l_link.h"
 #include "script/l_task.h"
 #include "script/libs.h"
 #include "script/read_file.h"
+#include "script/subs.h"
 
 #include <errno.h>
 #include <lauxlib.h>
@@ -89,6 +91,7 @@ static void check_gone(struct unit *unit)
 static void retire_version(struct version *v)
 {
     v->is_over = true;
+    subs_retire(v);
     l_task_kill_background(v);
     l_task_drop_idle(v);
     version_release(v);
@@ -157,6 +160,7 @@ static void free_version(struct loop_deferred *d)
     }
     if (v->L) {
         l_task_drop_idle(v);
+        subs_free(v);
         declare_free_all(v);
         lua_close(v->L);
     }
@@ -204,6 +208,7 @@ static int open_libraries(lua_State *L)
     l_open_net(L);
     l_open_json(L);
     l_open_unit(L);
+    l_open_shared(L);
     lua_setglobal(L, "medusa");
     return 0;
 }
@@ -260,6 +265,7 @@ static void end_load(struct unit_load *load, const char *error)
     v->load = NULL;
     if (error) {
         v->is_over = true;
+        subs_retire(v);
         l_task_kill_background(v);
         version_release(v);
     } else {
@@ -267,6 +273,9 @@ static void end_load(struct unit_load *load, const char *error)
         unit->current = v;
         if (old)
             retire_version(old);
+        if (v->has_shared_limit)
+            host_store_limit(unit->host, v->shared_limit);
+        subs_begin(v);
     }
     if (load->done)
         load->done(unit, error, load->owner);

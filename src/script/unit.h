@@ -68,6 +68,8 @@ struct version {
     struct process_settings settings;
     struct unit_limits limits; /* its heap's is heap_limit */
     bool is_loading;        /* the main chunk runs: servers may be declared */
+    size_t shared_limit;    /* of shared data, when has_shared_limit */
+    bool has_shared_limit;
     bool is_over;           /* replaced or removed: background tasks were cancelled */
     int meta[L_META_COUNT]; /* registry references of metatables: see l_api.h */
     /* private */
