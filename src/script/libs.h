@@ -14,5 +14,8 @@ void l_open_process(lua_State *L); /* medusa.memory, medusa.user ... */
 void l_open_http(lua_State *L);    /* medusa.http: servers, requests, replies */
 void l_open_tcp(lua_State *L);     /* medusa.tcp */
 void l_open_json(lua_State *L);    /* medusa.json */
+void l_open_encodings(lua_State *L); /* medusa.base64, .hex, .html, .url */
+void l_open_hash(lua_State *L);    /* medusa.hash */
+void l_open_random(lua_State *L);  /* medusa.random; seeds math.random */
 
 #endif
