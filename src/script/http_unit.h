@@ -79,6 +79,13 @@ void l_reply(lua_State *L, struct l_request *r, int first);
 /* Adds the fields of the table at [at] ({Name = value or {values}}) to the response. RAISES. */
 void l_reply_fields(lua_State *L, struct exchange *ex, int at);
 
+/* Queries (l_query.c) and cookies (l_cookie.c). */
+int l_request_query_all(lua_State *L);
+int l_request_set_cookie(lua_State *L);
+void l_push_cookies(lua_State *L, const struct http1_req *req); /* a table; RAISES */
+/* Adds a Set-Cookie for each in the table at [at]. RAISES. */
+void l_reply_cookies(lua_State *L, struct exchange *ex, int at);
+
 /* Methods on bodies (l_body.c). */
 int l_request_body(lua_State *L);
 int l_request_read(lua_State *L);

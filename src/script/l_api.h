@@ -30,7 +30,8 @@ const struct l_option *l_described_options(slice function, size_t *count_out);
 /* ---- Objects ---- */
 
 enum l_meta { META_REQUEST, META_CONN, META_HANDLER, META_DECLARED, META_TREE, META_TASK, META_UPLOAD, META_EVENTS,
-              META_UDP, META_RESPONSE, META_DB, META_SUB, META_TIMER, META_TRANSACTION, META_SPARE, META_HEADERS, META_LOOKUP, META_JSON_ARRAY };
+              META_UDP, META_RESPONSE, META_DB, META_SUB, META_TIMER, META_TRANSACTION, META_FILE, META_HEADERS, META_LOOKUP, META_HASH,
+              META_JSON_ARRAY };
 _Static_assert(META_JSON_ARRAY < L_META_COUNT, "unit.h keeps room for all");
 
 /* A kind of object. */

@@ -209,6 +209,9 @@ static int open_libraries(lua_State *L)
     l_open_json(L);
     l_open_unit(L);
     l_open_shared(L);
+    l_open_encodings(L);
+    l_open_hash(L);
+    l_open_random(L);
     lua_setglobal(L, "medusa");
     return 0;
 }
