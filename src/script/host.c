@@ -5,6 +5,7 @@
 #include "script/declare.h"
 #include "script/l_link.h"
 #include "script/l_task.h"
+#include "script/tree.h"
 #include "script/unit.h"
 
 #include <errno.h>
@@ -61,6 +62,7 @@ void host_status_log(struct host *host)
                  unit->name, unit->path, unit->heap.bytes, unit->heap.peak, unit->limits.heap_bytes,
                  (unsigned long long)unit->loads, (unsigned long long)unit->errors, unit->versions);
     }
+    tree_status_log(host);
     LIST_EACH (n, &host->book->owners) {
         const struct mem_owner *o = CONTAINER_OF(n, struct mem_owner, link);
         log_line(host->log, LOG_NOTICE, "status.owner", "memory of %s: %zu bytes, at most %zu", o->name, o->bytes, o->peak);

@@ -16,4 +16,9 @@ void l_open_tcp(lua_State *L);     /* medusa.tcp */
 void l_open_json(lua_State *L);    /* medusa.json */
 void l_open_unit(lua_State *L);    /* medusa.unit */
 
+void l_open_job(lua_State *L);     /* no functions: what others wait with */
+void l_open_files(lua_State *L);   /* medusa.files, medusa.http.files */
+void l_open_include(lua_State *L); /* medusa.include, require */
+void l_open_work(lua_State *L);    /* medusa.work */
+
 #endif

@@ -8,9 +8,11 @@
 #include "base/fmt.h"
 #include "script/declare.h"
 #include "script/l_link.h"
+#include "script/l_job.h"
 #include "script/l_task.h"
 #include "script/libs.h"
 #include "script/read_file.h"
+#include "script/tree.h"
 
 #include <errno.h>
 #include <lauxlib.h>
@@ -156,6 +158,8 @@ static void free_version(struct loop_deferred *d)
         declare_free_all(v);
         lua_close(v->L);
     }
+    l_job_free_all(v);
+    tree_release_all(v);
     l_link_free_all(v);
     BUG_ON(v->heap_bytes != 0 || !list_is_empty(&v->tasks));
     mem_free(&unit->host->owner, v, sizeof *v);
@@ -193,6 +197,8 @@ static int open_libraries(lua_State *L)
     l_open_tcp(L);
     l_open_json(L);
     l_open_unit(L);
+    l_open_job(L);
+    l_open_files(L);
     lua_setglobal(L, "medusa");
     return 0;
 }
@@ -212,6 +218,8 @@ struct version *version_new(struct unit *unit)
     list_init(&v->tasks);
     list_init(&v->declared);
     list_init(&v->links);
+    list_init(&v->jobs);
+    list_init(&v->trees);
     list_init(&v->idle);
     loop_deferred_init(&v->grave, free_version);
     unit->versions++;

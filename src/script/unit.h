@@ -62,6 +62,8 @@ struct version {
     size_t heap_limit;
     struct list_node tasks; /* that have begun and not ended */
     struct list_node links; /* l_link.h */
+    struct list_node jobs;  /* l_job.h */
+    struct list_node trees; /* tree.h */
     struct list_node declared; /* struct declared, in the order of the script */
     struct process_settings settings;
     bool is_loading;        /* the main chunk runs: servers may be declared */
