@@ -199,6 +199,7 @@ static int open_libraries(lua_State *L)
     l_open_unit(L);
     l_open_job(L);
     l_open_files(L);
+    l_open_include(L);
     lua_setglobal(L, "medusa");
     return 0;
 }
@@ -296,11 +297,7 @@ static int run_chunk(lua_State *L)
     char name[UNIT_PATH_MAX + 1];
     (void)snprintf(name, sizeof name, "%c%s", load->unit->path[0] ? '@' : '=',
                    load->unit->path[0] ? load->unit->path : load->unit->name);
-    slice text = load->text;
-    if (text.n && text.p[0] == '#') { /* "#!/usr/bin/env medusa" */
-        ssize_t end = slice_find(text, '\n');
-        text = slice_skip(text, end < 0 ? text.n : (size_t)end);
-    }
+    slice text = script_text(load->text);
     if (luaL_loadbufferx(L, text.n ? text.p : "", text.n, name, "t") != LUA_OK)
         return lua_error(L);
     lua_callk(L, 0, 0, 0, end_chunk);
