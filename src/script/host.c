@@ -41,13 +41,15 @@ void host_stop(struct host *host)
 bool host_is_empty(const struct host *host)
 {
     return list_is_empty(&host->units) && list_is_empty(&host->leaving) &&
-           list_is_empty(&host->trees) && host->version_count == 0 && !work_lane_pending(host->lane);
+           list_is_empty(&host->trees) && host->version_count == 0 && !work_lane_pending(host->lane) &&
+           (!host->blocking || !work_lane_pending(host->blocking));
 }
 
 void host_fini(struct host *host)
 {
     BUG_ON(!host_is_empty(host));
     work_lane_free(&host->lane);
+    work_lane_free(&host->blocking);
     l_task_host_fini(host);
     pool_fini(&host->links);
     mem_owner_fini(&host->owner);

@@ -44,6 +44,11 @@ void *l_test_object(lua_State *L, int at, enum l_meta meta);
 /* The same; RAISES with the expected name. */
 void *l_check_object(lua_State *L, int at, enum l_meta meta, const char *name);
 
+/* ---- Functions of Lua that are ours (l_base.c): they need no version. ---- */
+
+int l_load_text(lua_State *L);           /* load, for text only */
+int l_setmetatable_safely(lua_State *L); /* without __gc */
+
 /* ---- Arguments ---- */
 
 slice l_check_slice(lua_State *L, int at);              /* a string (or number); RAISES */

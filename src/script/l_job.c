@@ -44,6 +44,8 @@ static void cancel(struct l_task *t, void *what)
 {
     struct l_job *job = what;
     job->task = NULL;
+    if (job->cancel)
+        job->cancel(job);
 }
 
 int l_job_wait(lua_State *L, struct l_job *job, lua_KFunction k)
@@ -74,10 +76,13 @@ static int collect(lua_State *L)
     if (!job)
         return 0;
     job->task = NULL;
-    if (job->is_away)
-        l_link_cut(&job->link);
-    else
+    if (!job->is_away) {
         l_job_end(job);
+        return 0;
+    }
+    l_link_cut(&job->link);
+    if (job->cancel)
+        job->cancel(job);
     return 0;
 }
 

@@ -17,6 +17,7 @@
 struct l_job {
     /* public */
     void (*drop)(struct l_job *job); /* frees what its owner put into it; NULL = nothing. Never while it is away */
+    void (*cancel)(struct l_job *job); /* nobody wants it any more, while it is away; NULL = nothing */
     /* read-only */
     struct version *version;
     /* private */

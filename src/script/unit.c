@@ -200,6 +200,7 @@ static int open_libraries(lua_State *L)
     l_open_job(L);
     l_open_files(L);
     l_open_include(L);
+    l_open_work(L);
     lua_setglobal(L, "medusa");
     return 0;
 }
