@@ -107,6 +107,5 @@ int l_request_newindex(lua_State *L);
 void l_request_name_fields(lua_State *L);
 /* __index of the table req.headers. */
 int l_headers_index(lua_State *L);
-int l_request_gc(lua_State *L);
 
 #endif

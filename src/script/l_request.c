@@ -31,7 +31,8 @@ struct l_request *l_check_request(lua_State *L, int at)
     return r;
 }
 
-/* The request's end, seen from the exchange: nothing of it may be touched any more. */
+/* The request's end, seen from the exchange: nothing of it may be touched any more. Every task's end comes here (on_done), so the
+ * userdata needs no finalizer: that costs 3 % of a small request. */
 static void detach(struct l_request *r)
 {
     struct exchange *ex = r->ex;
@@ -43,12 +44,6 @@ static void detach(struct l_request *r)
     ex->state = NULL;
     ex->on_gone = NULL;
     ex->on_room = NULL;
-}
-
-int l_request_gc(lua_State *L)
-{
-    detach(lua_touserdata(L, 1));
-    return 0;
 }
 
 /* The client is gone. The function is told when it looks. */
