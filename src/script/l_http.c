@@ -173,8 +173,7 @@ void l_open_http(lua_State *L)
                                     .name = "request",
                                     .methods = l_request_methods,
                                     .count = l_request_method_count,
-                                    .index = l_request_index,
-                                    .gc = l_request_gc};
+                                    .index = l_request_index};
     static const struct l_class handler = {.meta = META_HANDLER, .name = "handler"};
     l_make_meta(L, &request);
     lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_REQUEST]);
