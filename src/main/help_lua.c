@@ -78,7 +78,9 @@ static slice first_sentence(const char *text)
         if (*p == '.' && p[1] == ' ')
             return slice_of(text, (size_t)(p - text));
     slice all = slice_str(text);
-    return slice_has_suffix(all, SLICE(".")) && !slice_has_suffix(all, SLICE("..")) ? slice_head(all, all.n - 1) : all;
+    return slice_has_suffix(all, SLICE(".")) && !slice_has_suffix(all, SLICE(".."))
+               ? slice_head(all, all.n - 1)
+               : all;
 }
 
 static void print_row(const struct l_function *f)
