@@ -8,12 +8,15 @@
 #include "main/process.h"
 #include "main/status.h"
 #include "script/declare.h"
+#include "script/host_store.h"
 #include "script/http_unit.h"
 #include "script/settings.h"
 #include "script/unit.h"
 
 #include <errno.h>
 #include <unistd.h>
+
+#define SAVE_MS 30000 /* for shared data that still has to be written */
 
 struct app {
     struct process process;
@@ -353,7 +356,11 @@ static bool wind_down(struct app *a)
 {
     pressure_stop(&a->pressure);
     host_stop(&a->host);
-    return process_wind_down(&a->process);
+    int64_t until = loop_now_ms(a->process.loop) + SAVE_MS;
+    bool is_over = process_wind_down(&a->process);
+    while (!is_over && host_store_is_closing(&a->host) && loop_now_ms(a->process.loop) < until)
+        is_over = process_wind_down(&a->process);
+    return is_over;
 }
 
 int run_script(const char *path)

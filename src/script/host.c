@@ -3,8 +3,11 @@
 
 #include "base/check.h"
 #include "script/declare.h"
+#include "script/host_net.h"
+#include "script/host_store.h"
 #include "script/l_link.h"
 #include "script/l_task.h"
+#include "script/subs.h"
 #include "script/unit.h"
 
 #include <errno.h>
@@ -15,6 +18,7 @@ int host_init(struct host *host)
     list_init(&host->units);
     list_init(&host->leaving);
     list_init(&host->trees);
+    list_init(&host->subs);
     mem_owner_init(&host->owner, host->book, "scripts");
     host->lane = work_lane_new(host->loop, "scripts", 4);
     if (!host->lane) {
@@ -22,6 +26,7 @@ int host_init(struct host *host)
         return -ENOMEM;
     }
     pool_init(&host->links, &host->owner, sizeof(struct l_link));
+    host_net_init(host);
     int error = l_task_host_init(host);
     if (error < 0) {
         work_lane_free(&host->lane);
@@ -35,17 +40,22 @@ void host_stop(struct host *host)
     LIST_EACH_SAFE (n, &host->units)
         unit_remove(CONTAINER_OF(n, struct unit, link));
     declare_abort_all(host);
+    host_net_stop(host);
+    subs_stop(host);
+    host_store_stop(host);
 }
 
 bool host_is_empty(const struct host *host)
 {
     return list_is_empty(&host->units) && list_is_empty(&host->leaving) &&
-           list_is_empty(&host->trees) && host->version_count == 0 && !work_lane_pending(host->lane);
+           list_is_empty(&host->trees) && host->version_count == 0 && host_net_is_empty(host) &&
+           !host_store_is_closing(host) && !work_lane_pending(host->lane);
 }
 
 void host_fini(struct host *host)
 {
     BUG_ON(!host_is_empty(host));
+    host_net_fini(host);
     work_lane_free(&host->lane);
     l_task_host_fini(host);
     pool_fini(&host->links);
@@ -61,4 +71,5 @@ void host_status_log(struct host *host)
                  unit->name, unit->path, unit->heap.bytes, unit->heap.peak, unit->current ? unit->current->heap_limit : unit->limits.heap_bytes,
                  (unsigned long long)unit->loads, (unsigned long long)unit->errors, unit->versions);
     }
+    host_store_status_log(host);
 }

@@ -52,8 +52,23 @@ struct host {
     struct lua_State *volatile running_L; /* the coroutine of it that runs: for the watchdog's signal */
     volatile unsigned ticks;              /* periods that the present entry into Lua has lasted */
 
-    /* private to the services' bindings: each is made when it is first used (host_*.c) */
-    void *services[8];
+    /* private to host_net.c */
+    struct resolver *resolver; /* made when they are first used, or NULL */
+    struct http_client *client;
+    struct stream_class out_class; /* of connections that scripts open */
+    unsigned out_count;            /* their structs, and those of sockets, that are not freed yet */
+    bool is_stopping;
+    /* private to host_store.c */
+    struct store *store;
+    char *journal_path;
+    size_t shared_limit;
+    bool has_shared_limit, store_is_closing;
+
+    /* private to subs.c */
+    struct list_node subs;
+    struct mail *mail; /* is being published */
+    uint64_t letters_dropped;
+
 };
 
 /* What units there are and their heaps, to the log. */

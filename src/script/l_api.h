@@ -30,7 +30,7 @@ const struct l_option *l_described_options(slice function, size_t *count_out);
 /* ---- Objects ---- */
 
 enum l_meta { META_REQUEST, META_CONN, META_HANDLER, META_DECLARED, META_TREE, META_TASK, META_UPLOAD, META_EVENTS,
-              META_UDP, META_RESPONSE, META_DB, META_SUB, META_TIMER, META_TRANSACTION, META_SPARE, META_HEADERS, META_JSON_ARRAY };
+              META_UDP, META_RESPONSE, META_DB, META_SUB, META_TIMER, META_TRANSACTION, META_SPARE, META_HEADERS, META_LOOKUP, META_JSON_ARRAY };
 _Static_assert(META_JSON_ARRAY < L_META_COUNT, "unit.h keeps room for all");
 
 /* A kind of object. */
@@ -101,6 +101,14 @@ void l_declare_unix_mode(lua_State *L, const char *what, struct server_settings 
 
 /* The value at [at] as JSON text, pushed. RAISES. */
 void l_json_push(lua_State *L, int at);
+
+/* medusa.json.null, which stands for nil where a table cannot hold it. */
+void l_push_null(lua_State *L);
+bool l_is_null(lua_State *L, int at);
+
+/* The table on the top becomes one that is [] when it is empty; is the value at [at] such a one? */
+void l_json_mark_array(lua_State *L);
+bool l_json_is_array(lua_State *L, int at);
 
 /* nil, message: what functions return for failures that are no mistakes of the caller. */
 int l_fail(lua_State *L, const char *message);

@@ -7,10 +7,12 @@
 #include "base/check.h"
 #include "base/fmt.h"
 #include "script/declare.h"
+#include "script/host_store.h"
 #include "script/l_link.h"
 #include "script/l_task.h"
 #include "script/libs.h"
 #include "script/read_file.h"
+#include "script/subs.h"
 
 #include <errno.h>
 #include <lauxlib.h>
@@ -89,6 +91,7 @@ static void check_gone(struct unit *unit)
 static void retire_version(struct version *v)
 {
     v->is_over = true;
+    subs_retire(v);
     l_task_kill_background(v);
     l_task_drop_idle(v);
     version_release(v);
@@ -151,8 +154,13 @@ static void free_version(struct loop_deferred *d)
 {
     struct version *v = CONTAINER_OF(d, struct version, grave);
     struct unit *unit = v->unit;
+    for (struct list_node *n; (n = list_pop_front(&v->belongings));) {
+        struct belonging *b = CONTAINER_OF(n, struct belonging, node);
+        b->end(b);
+    }
     if (v->L) {
         l_task_drop_idle(v);
+        subs_free(v);
         declare_free_all(v);
         lua_close(v->L);
     }
@@ -162,6 +170,12 @@ static void free_version(struct loop_deferred *d)
     unit->host->version_count--;
     unit->versions--;
     check_gone(unit);
+}
+
+void version_own(struct version *v, struct belonging *b, void (*end)(struct belonging *b))
+{
+    b->end = end;
+    list_push_back(&v->belongings, &b->node);
 }
 
 void version_hold(struct version *v)
@@ -191,8 +205,10 @@ static int open_libraries(lua_State *L)
     l_open_process(L);
     l_open_http(L);
     l_open_tcp(L);
+    l_open_net(L);
     l_open_json(L);
     l_open_unit(L);
+    l_open_shared(L);
     lua_setglobal(L, "medusa");
     return 0;
 }
@@ -213,6 +229,7 @@ struct version *version_new(struct unit *unit)
     list_init(&v->tasks);
     list_init(&v->declared);
     list_init(&v->links);
+    list_init(&v->belongings);
     list_init(&v->idle);
     loop_deferred_init(&v->grave, free_version);
     unit->versions++;
@@ -248,6 +265,7 @@ static void end_load(struct unit_load *load, const char *error)
     v->load = NULL;
     if (error) {
         v->is_over = true;
+        subs_retire(v);
         l_task_kill_background(v);
         version_release(v);
     } else {
@@ -255,6 +273,9 @@ static void end_load(struct unit_load *load, const char *error)
         unit->current = v;
         if (old)
             retire_version(old);
+        if (v->has_shared_limit)
+            host_store_limit(unit->host, v->shared_limit);
+        subs_begin(v);
     }
     if (load->done)
         load->done(unit, error, load->owner);

@@ -63,10 +63,13 @@ struct version {
     size_t heap_limit;
     struct list_node tasks; /* that have begun and not ended */
     struct list_node links; /* l_link.h */
+    struct list_node belongings;
     struct list_node declared; /* struct declared, in the order of the script */
     struct process_settings settings;
     struct unit_limits limits; /* its heap's is heap_limit */
     bool is_loading;        /* the main chunk runs: servers may be declared */
+    size_t shared_limit;    /* of shared data, when has_shared_limit */
+    bool has_shared_limit;
     bool is_over;           /* replaced or removed: background tasks were cancelled */
     int meta[L_META_COUNT]; /* registry references of metatables: see l_api.h */
     /* private */
@@ -120,6 +123,15 @@ static inline void version_mark_waiting(lua_State *co, bool is_waiting)
 {
     *(uintptr_t *)lua_getextraspace(co) = (uintptr_t)version_of(co) | is_waiting;
 }
+
+/* Embedded in C objects that a version's script has made and that do not hold the version (connections that it opened, sockets):
+ * what is left of them when the version goes is told [end], which takes it out of any further use; its memory may go later. The
+ * object takes itself out by list_remove when it ends before. */
+struct belonging {
+    struct list_node node; /* in version->belongings */
+    void (*end)(struct belonging *b);
+};
+void version_own(struct version *v, struct belonging *b, void (*end)(struct belonging *b));
 
 /* ---- For the parts of the load (unit.c, declare.c). ---- */
 
