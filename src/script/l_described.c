@@ -3,21 +3,28 @@
 #include "script/l_api.h"
 
 /* The order is that of the help and the reference. */
-#define FUNCTIONS(X)                                   \
-    X(l_core_functions, l_core_count)                  \
-    X(l_process_functions, l_process_function_count)   \
-    X(l_task_methods, l_task_method_count)             \
-    X(l_unit_functions, l_unit_function_count)         \
-    X(l_http_functions, l_http_function_count)         \
-    X(l_request_field_rows, l_request_field_row_count) \
-    X(l_request_methods, l_request_method_count)       \
-    X(l_tcp_functions, l_tcp_function_count)           \
-    X(l_conn_methods, l_conn_method_count)             \
+#define FUNCTIONS(X)                                               \
+    X(l_core_functions, l_core_count)                              \
+    X(l_process_functions, l_process_function_count)               \
+    X(l_task_methods, l_task_method_count)                         \
+    X(l_unit_functions, l_unit_function_count)                     \
+    X(l_http_functions, l_http_function_count)                     \
+    X(l_request_field_rows, l_request_field_row_count)             \
+    X(l_request_methods, l_request_method_count)                   \
+    X(l_tcp_functions, l_tcp_function_count)                       \
+    X(l_net_functions, l_net_function_count)                       \
+    X(l_conn_methods, l_conn_method_count)                         \
+    X(l_shared_functions, l_shared_function_count)                 \
+    X(l_shared_journal_functions, l_shared_journal_function_count) \
+    X(l_sub_functions, l_sub_function_count)                       \
+    X(l_sub_methods, l_sub_method_count)                           \
     X(l_json_functions, l_json_function_count)
 
-#define OPTIONS(X)                                               \
-    X("medusa.http.server", l_http_options, l_http_option_count) \
-    X("medusa.tcp.server", l_tcp_options, l_tcp_option_count)    \
+#define OPTIONS(X)                                                                      \
+    X("medusa.http.server", l_http_options, l_http_option_count)                        \
+    X("medusa.tcp.server", l_tcp_options, l_tcp_option_count)                           \
+    X("medusa.tcp.connect", l_connect_options, l_connect_option_count)                  \
+    X("medusa.shared.journal", l_shared_journal_options, l_shared_journal_option_count) \
     X("medusa.limits", l_limits_options, l_limits_option_count)
 
 #define EXTERN_FUNCTIONS(rows, count)      \
