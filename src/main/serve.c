@@ -68,8 +68,10 @@ static bool open_tree(struct app *a)
     if (!a->vfs)
         return complain("%s cannot be served: %s", o->root,
                         error == -ENOTDIR ? "it is not a directory" : strerror(-error));
-    struct h_file_settings files = {
-        .listing = !o->no_listing, .hidden = o->hidden, .max_entries = 20000};
+    struct h_file_settings files;
+    h_file_settings_default(&files);
+    files.listing = !o->no_listing;
+    files.hidden = o->hidden;
     if (!h_file_init(&a->files, a->process.loop, &a->process.book, a->vfs, a->process.mime, &files))
         return complain("there is not enough memory");
     return true;

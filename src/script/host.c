@@ -8,6 +8,7 @@
 #include "script/l_link.h"
 #include "script/l_task.h"
 #include "script/subs.h"
+#include "script/tree.h"
 #include "script/unit.h"
 
 #include <errno.h>
@@ -49,7 +50,8 @@ bool host_is_empty(const struct host *host)
 {
     return list_is_empty(&host->units) && list_is_empty(&host->leaving) &&
            list_is_empty(&host->trees) && host->version_count == 0 && host_net_is_empty(host) &&
-           !host_store_is_closing(host) && !work_lane_pending(host->lane);
+           !host_store_is_closing(host) && !work_lane_pending(host->lane) &&
+           (!host->blocking || !work_lane_pending(host->blocking));
 }
 
 void host_fini(struct host *host)
@@ -57,6 +59,7 @@ void host_fini(struct host *host)
     BUG_ON(!host_is_empty(host));
     host_net_fini(host);
     work_lane_free(&host->lane);
+    work_lane_free(&host->blocking);
     l_task_host_fini(host);
     pool_fini(&host->links);
     mem_owner_fini(&host->owner);
@@ -72,4 +75,5 @@ void host_status_log(struct host *host)
                  (unsigned long long)unit->loads, (unsigned long long)unit->errors, unit->versions);
     }
     host_store_status_log(host);
+    tree_status_log(host);
 }

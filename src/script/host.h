@@ -40,6 +40,7 @@ struct host {
     struct list_node leaving; /* live servers that only wait for their last sessions (declare.h) */
     struct list_node trees;  /* file trees in use (tree.h) */
     struct work_lane *lane;  /* reads of scripts, and other short jobs on files */
+    struct work_lane *blocking; /* medusa.work: made when it is first used, or NULL */
     unsigned version_count;  /* Lua states that exist, in all units */
 
     /* private to l_task.c */

@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/check.h"
+#include "wire/uri.h"
 #include "script/l_task.h"
 
 static struct live_http *of_live(struct live *l)
@@ -29,7 +30,7 @@ static slice host_of(slice authority)
 static void add_slash(struct exchange *ex)
 {
     const struct http1_req *req = ex->req;
-    size_t room = req->path.n + req->query.n + 32;
+    size_t room = 3 * ex->whole_path.n + req->query.n + 32;
     char *text = arena_alloc(&ex->arena, room);
     if (!text) {
         exchange_fail(ex, 503, SLICE(""));
@@ -37,7 +38,7 @@ static void add_slash(struct exchange *ex)
     }
     struct fmt f = fmt_on(text, room);
     fmt_put(&f, SLICE("Location: "));
-    fmt_put(&f, req->path);
+    uri_path_encode(ex->whole_path, &f); /* as sent it could begin with "//", which leads to another host */
     fmt_char(&f, '/');
     if (req->query.p) {
         fmt_char(&f, '?');

@@ -43,6 +43,8 @@ void l_http_read_settings(lua_State *L, struct declared_http *d);
 
 /* A C handler as a Lua value: medusa.http.files(...) and its kin return one. [hold] is released with it (may be NULL). RAISES. */
 void l_push_handler(lua_State *L, struct http_handler *handler);
+/* The same for one path of its tree only, whatever the request's is. RAISES. */
+void l_push_file_handler(lua_State *L, struct http_handler *handler, slice path);
 /* The handler at [at], or NULL when something else is there. */
 struct http_handler *l_to_handler(lua_State *L, int at);
 
@@ -61,7 +63,8 @@ struct l_request {
     struct exchange *ex;
     struct l_task *task;
     struct route_match *match;     /* in the exchange's arena; NULL without parameters */
-    struct http_handler *delegate; /* answers when the function has returned */
+    struct http_handler *delegate; /* answers when the function has returned ... */
+    slice delegate_path;           /* ... for this path, in the exchange's arena; .p NULL: for what the route left of it */
     struct l_body body;
     bool waits_for_room;
     int16_t fail_status; /* the server's own page for this status is the answer */
@@ -76,8 +79,18 @@ struct l_request *l_check_request(lua_State *L, int at);
 /* Answers with the value(s) from index [first] on to the top of L: see the manual, "What a handler returns". RAISES. */
 void l_reply(lua_State *L, struct l_request *r, int first);
 
+/* The handler at [at] answers the request when the function has returned. False: there is none. RAISES. */
+bool l_delegate(lua_State *L, struct l_request *r, int at);
+
 /* Adds the fields of the table at [at] ({Name = value or {values}}) to the response. RAISES. */
 void l_reply_fields(lua_State *L, struct exchange *ex, int at);
+
+/* Queries (l_query.c) and cookies (l_cookie.c). */
+int l_request_query_all(lua_State *L);
+int l_request_set_cookie(lua_State *L);
+void l_push_cookies(lua_State *L, const struct http1_req *req); /* a table; RAISES */
+/* Adds a Set-Cookie for each in the table at [at]. RAISES. */
+void l_reply_cookies(lua_State *L, struct exchange *ex, int at);
 
 /* Methods on bodies (l_body.c). */
 int l_request_body(lua_State *L);

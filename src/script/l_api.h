@@ -30,8 +30,9 @@ const struct l_option *l_described_options(slice function, size_t *count_out);
 /* ---- Objects ---- */
 
 enum l_meta { META_REQUEST, META_CONN, META_HANDLER, META_DECLARED, META_TREE, META_TASK, META_UPLOAD, META_EVENTS,
-              META_UDP, META_RESPONSE, META_DB, META_SUB, META_TIMER, META_TRANSACTION, META_SPARE, META_HEADERS, META_LOOKUP, META_JSON_ARRAY };
-_Static_assert(META_JSON_ARRAY < L_META_COUNT, "unit.h keeps room for all");
+              META_UDP, META_RESPONSE, META_DB, META_SUB, META_TIMER, META_TRANSACTION, META_FILE, META_HEADERS, META_LOOKUP, META_HASH,
+              META_JSON_ARRAY, META_JOB, META_MODULE };
+_Static_assert(META_MODULE < L_META_COUNT, "unit.h keeps room for all");
 
 /* A kind of object. */
 struct l_class {
@@ -53,6 +54,11 @@ void *l_new_object(lua_State *L, enum l_meta meta, size_t bytes, int user_values
 void *l_test_object(lua_State *L, int at, enum l_meta meta);
 /* The same; RAISES with the expected name. */
 void *l_check_object(lua_State *L, int at, enum l_meta meta, const char *name);
+
+/* ---- Functions of Lua that are ours (l_base.c): they need no version. ---- */
+
+int l_load_text(lua_State *L);           /* load, for text only */
+int l_setmetatable_safely(lua_State *L); /* without __gc */
 
 /* ---- Arguments ---- */
 

@@ -17,6 +17,29 @@ void l_push_handler(lua_State *L, struct http_handler *handler)
     h->handler = handler;
 }
 
+void l_push_file_handler(lua_State *L, struct http_handler *handler, slice path)
+{
+    l_push_handler(L, handler);
+    l_push_slice(L, path);
+    lua_setiuservalue(L, -2, 1);
+}
+
+bool l_delegate(lua_State *L, struct l_request *r, int at)
+{
+    at = lua_absindex(L, at);
+    struct http_handler *handler = l_to_handler(L, at);
+    if (!handler)
+        return false;
+    if (lua_getiuservalue(L, at, 1) == LUA_TSTRING) {
+        r->delegate_path = arena_copy(&r->ex->arena, l_check_slice(L, -1));
+        if (!r->delegate_path.p)
+            luaL_error(L, "not enough memory");
+    }
+    lua_pop(L, 1);
+    r->delegate = handler;
+    return true;
+}
+
 struct http_handler *l_to_handler(lua_State *L, int at)
 {
     struct l_handler *h = l_test_object(L, at, META_HANDLER);
@@ -29,7 +52,7 @@ static int call_handler(lua_State *L)
     struct l_request *r = l_check_request(L, 2);
     if (r->ex->has_begun)
         return luaL_error(L, "another handler cannot answer any more: the answer has begun");
-    r->delegate = l_to_handler(L, 1);
+    (void)l_delegate(L, r, 1);
     lua_settop(L, 1);
     return 1;
 }

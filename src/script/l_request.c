@@ -134,6 +134,16 @@ static void fail(struct exchange *ex, int status)
     exchange_fail(ex, status >= ERROR_PAGE_MIN && status <= ERROR_PAGE_MAX ? status : 500, SLICE(""));
 }
 
+/* To the handler its part of the tree is all there is: as for a route that leads to it at once. */
+static void delegate_to(struct http_handler *handler, struct exchange *ex, const struct l_request *r)
+{
+    if (r->delegate_path.p)
+        ex->path = r->delegate_path;
+    else if (r->match && r->match->rest.p)
+        ex->path = slice_of(r->match->rest.p - 1, r->match->rest.n + 1);
+    handler->ops->handle(handler, ex);
+}
+
 static void on_done(struct l_task *t, const char *error)
 {
     struct l_request *r = t->owner;
@@ -152,7 +162,7 @@ static void on_done(struct l_task *t, const char *error)
     if (error || status)
         fail(ex, status);
     else if (delegate)
-        delegate->ops->handle(delegate, ex);
+        delegate_to(delegate, ex, r);
     else
         exchange_end(ex);
 }

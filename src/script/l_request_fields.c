@@ -1,5 +1,6 @@
 /* l_request_fields: what a script reads of a request, and the methods that answer it piece by piece. */
 #include "script/http_unit.h"
+#include "script/l_encodings.h"
 #include "script/l_task.h"
 
 #include "wire/char_class.h"
@@ -9,7 +10,7 @@
 /* ---- Fields ---- */
 
 enum field { F_METHOD = 1, F_PATH, F_QUERY_STRING, F_TARGET, F_HOST, F_PEER, F_HEADERS, F_PARAMS, F_REST, F_SCHEME,
-             F_VERSION, F_SESSION };
+             F_VERSION, F_SESSION, F_QUERY, F_COOKIES };
 
 /* Tables that are made when they are first looked at are kept, with what the script itself puts into the request, in the
  * userdata's value: its fields take precedence. */
@@ -142,6 +143,12 @@ static int push_field(lua_State *L, const struct l_request *r, enum field field)
     case F_HEADERS:
         push_headers(L, req);
         return keep(L);
+    case F_QUERY:
+        l_push_query(L, req->query);
+        return keep(L);
+    case F_COOKIES:
+        l_push_cookies(L, req);
+        return keep(L);
     case F_PARAMS:
         push_params(L, r);
         return keep(L);
@@ -177,7 +184,8 @@ void l_request_name_fields(lua_State *L)
     } fields[] = {{"method", F_METHOD},   {"path", F_PATH},       {"query_string", F_QUERY_STRING},
                   {"target", F_TARGET},   {"host", F_HOST},       {"peer", F_PEER},
                   {"headers", F_HEADERS}, {"params", F_PARAMS},   {"rest", F_REST},
-                  {"scheme", F_SCHEME},   {"version", F_VERSION}, {"session", F_SESSION}};
+                  {"scheme", F_SCHEME},   {"version", F_VERSION}, {"session", F_SESSION},
+                  {"query", F_QUERY},     {"cookies", F_COOKIES}};
     for (size_t i = 0; i < COUNT_OF(fields); i++) {
         lua_pushinteger(L, fields[i].field);
         lua_setfield(L, -2, fields[i].name);
@@ -273,6 +281,12 @@ const struct l_function l_request_field_rows[] = {
 const size_t l_request_field_row_count = COUNT_OF(l_request_field_rows);
 
 const struct l_function l_request_methods[] = {
+    {"req.query", NULL, "", "The names and values behind the \"?\", decoded: req.query.name. Of a name that is there several times the last counts."},
+    {"req:query_all", l_request_query_all, "(name) -> list", "All values that the query has for a name, in their order."},
+    {"req.cookies", NULL, "", "The cookies that came: req.cookies.name."},
+    {"req:set_cookie", l_request_set_cookie, "(name, value, [options]) -> req",
+     "Gives the client a cookie; a value of nil has it forgotten. Options: path (\"/\"), domain, max_age (a time; without: until the browser ends), "
+     "http_only, secure, same_site (\"lax\", \"strict\", \"none\"), partitioned. Also in answers: cookies = {name = value or {value =, path =, ...}}."},
     {"req:body", l_request_body, "() -> string | nil, error", "The whole body; at most max_body bytes come.", true},
     {"req:read", l_request_read, "() -> string | nil",
      "The next piece of the body, nil at its end. The client waits while the function does not ask.", true},

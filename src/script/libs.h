@@ -17,5 +17,13 @@ void l_open_net(lua_State *L);     /* medusa.resolve, medusa.tcp.connect: after 
 void l_open_json(lua_State *L);    /* medusa.json */
 void l_open_unit(lua_State *L);    /* medusa.unit */
 void l_open_shared(lua_State *L);  /* medusa.shared */
+void l_open_encodings(lua_State *L); /* medusa.base64, .hex, .html, .url */
+void l_open_hash(lua_State *L);    /* medusa.hash */
+void l_open_random(lua_State *L);  /* medusa.random; seeds math.random */
+
+void l_open_job(lua_State *L);     /* no functions: what others wait with */
+void l_open_files(lua_State *L);   /* medusa.files, medusa.http.files */
+void l_open_include(lua_State *L); /* medusa.include, require */
+void l_open_work(lua_State *L);    /* medusa.work */
 
 #endif

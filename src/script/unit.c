@@ -9,10 +9,12 @@
 #include "script/declare.h"
 #include "script/host_store.h"
 #include "script/l_link.h"
+#include "script/l_job.h"
 #include "script/l_task.h"
 #include "script/libs.h"
 #include "script/read_file.h"
 #include "script/subs.h"
+#include "script/tree.h"
 
 #include <errno.h>
 #include <lauxlib.h>
@@ -164,6 +166,8 @@ static void free_version(struct loop_deferred *d)
         declare_free_all(v);
         lua_close(v->L);
     }
+    l_job_free_all(v);
+    tree_release_all(v);
     l_link_free_all(v);
     BUG_ON(v->heap_bytes != 0 || !list_is_empty(&v->tasks));
     mem_free(&unit->host->owner, v, sizeof *v);
@@ -209,6 +213,13 @@ static int open_libraries(lua_State *L)
     l_open_json(L);
     l_open_unit(L);
     l_open_shared(L);
+    l_open_encodings(L);
+    l_open_hash(L);
+    l_open_random(L);
+    l_open_job(L);
+    l_open_files(L);
+    l_open_include(L);
+    l_open_work(L);
     lua_setglobal(L, "medusa");
     return 0;
 }
@@ -230,6 +241,8 @@ struct version *version_new(struct unit *unit)
     list_init(&v->declared);
     list_init(&v->links);
     list_init(&v->belongings);
+    list_init(&v->jobs);
+    list_init(&v->trees);
     list_init(&v->idle);
     loop_deferred_init(&v->grave, free_version);
     unit->versions++;
@@ -319,11 +332,7 @@ static int run_chunk(lua_State *L)
     char name[UNIT_PATH_MAX + 1];
     (void)snprintf(name, sizeof name, "%c%s", load->unit->path[0] ? '@' : '=',
                    load->unit->path[0] ? load->unit->path : load->unit->name);
-    slice text = load->text;
-    if (text.n && text.p[0] == '#') { /* "#!/usr/bin/env medusa" */
-        ssize_t end = slice_find(text, '\n');
-        text = slice_skip(text, end < 0 ? text.n : (size_t)end);
-    }
+    slice text = script_text(load->text);
     if (luaL_loadbufferx(L, text.n ? text.p : "", text.n, name, "t") != LUA_OK)
         return lua_error(L);
     lua_callk(L, 0, 0, 0, end_chunk);

@@ -64,6 +64,8 @@ struct version {
     struct list_node tasks; /* that have begun and not ended */
     struct list_node links; /* l_link.h */
     struct list_node belongings;
+    struct list_node jobs;  /* l_job.h */
+    struct list_node trees; /* tree.h */
     struct list_node declared; /* struct declared, in the order of the script */
     struct process_settings settings;
     struct unit_limits limits; /* its heap's is heap_limit */

@@ -165,7 +165,7 @@ static int decode_path(struct exchange *ex)
     struct fmt f = fmt_on(room, MIN(encoded.n, URI_PATH_MAX) + 1);
     int status = uri_path_decode(encoded, &f);
     if (status == 0)
-        ex->path = fmt_done(&f);
+        ex->path = ex->whole_path = fmt_done(&f);
     return -status;
 }
 
