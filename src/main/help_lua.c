@@ -103,7 +103,7 @@ typedef void (*print_fn)(const struct l_function *f);
 static void print_module(slice module, const char *mark, print_fn print)
 {
     struct walk w = {0};
-    (void)printf("\n%s%.*s\n", mark, SLICE_ARGS(module));
+    (void)printf("\n%s%.*s\n", mark, SLICE_ARGS(module.n ? module : SLICE("Globals")));
     for (const struct l_function *f; (f = next(&w));)
         if (slice_is(module_of(f), module))
             print(f);

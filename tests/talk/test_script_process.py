@@ -265,6 +265,28 @@ def test_memory_pressure(tmp_path):
         assert late.answer().status == 200
 
 
+def test_trees_give_first(tmp_path):
+    names = [f"{i}.txt" for i in range(30)]
+    plant(tmp_path / "public", {name: "x" * 30000 for name in names})
+    text = FILL.replace('["/"] =', '["/files/"] = medusa.http.files("public"),\n["/"] =')
+    with Script(tmp_path, text) as script:
+        wire = script.connect()
+        for name in names:
+            assert len(wire.get(f"/files/{name}").body) == 30000
+
+        def content():
+            since = len(script.log())
+            script.signal(signal.SIGUSR2)
+            return int(script.wait_log(r"files of .*, (\d+) bytes of content", since)[1])
+
+        assert content() == 900000
+        assert script.get(f"/fill/{blocks_to(script, 72)}").status == 200
+        assert content() == 900000
+        assert script.get(f"/fill/{blocks_to(script, 77)}").status == 200
+        assert content() < 600000
+        assert wire.get("/files/0.txt").status == 200
+
+
 def test_the_budget_follows_reloads(tmp_path):
     with Script(tmp_path, FILL) as script:
         assert script.get("/").status == 200
