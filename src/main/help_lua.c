@@ -78,7 +78,9 @@ static slice first_sentence(const char *text)
         if (*p == '.' && p[1] == ' ')
             return slice_of(text, (size_t)(p - text));
     slice all = slice_str(text);
-    return slice_has_suffix(all, SLICE(".")) && !slice_has_suffix(all, SLICE("..")) ? slice_head(all, all.n - 1) : all;
+    return slice_has_suffix(all, SLICE(".")) && !slice_has_suffix(all, SLICE(".."))
+               ? slice_head(all, all.n - 1)
+               : all;
 }
 
 static void print_row(const struct l_function *f)
@@ -95,22 +97,45 @@ static void print_row(const struct l_function *f)
     print_wrapped(slice_str(text), 50, 50);
 }
 
-/* All rows of a module and what is below it; .p NULL: all there are. Their number. */
-static size_t print_table(slice name)
+/* What a row is printed with. */
+typedef void (*print_fn)(const struct l_function *f);
+
+static void print_module(slice module, const char *mark, print_fn print)
 {
     struct walk w = {0};
-    slice last = SLICE("");
+    (void)printf("\n%s%.*s\n", mark, SLICE_ARGS(module.n ? module : SLICE("Globals")));
+    for (const struct l_function *f; (f = next(&w));)
+        if (slice_is(module_of(f), module))
+            print(f);
+}
+
+static bool is_first_of_module(const struct l_function *row)
+{
+    struct walk w = {0};
+    const struct l_function *f = next(&w);
+    while (f != row && !slice_is(module_of(f), module_of(row)))
+        f = next(&w);
+    return f == row;
+}
+
+/* Module by module, whatever the order of the arrays; of a module and what is below it, or of all
+ * (.p NULL). The number of modules. */
+static size_t print_modules(slice name, const char *mark, print_fn print)
+{
+    struct walk w = {0};
     size_t count = 0;
     for (const struct l_function *f; (f = next(&w));) {
-        if (name.p && !is_in(f, name))
+        if ((name.p && !is_in(f, name)) || !is_first_of_module(f))
             continue;
-        if (!slice_is(module_of(f), last))
-            (void)printf(count ? "\n%.*s\n" : "%.*s\n", SLICE_ARGS(module_of(f)));
-        last = module_of(f);
-        print_row(f);
+        print_module(module_of(f), mark, print);
         count++;
     }
     return count;
+}
+
+static size_t print_table(slice name)
+{
+    return print_modules(name, "", print_row);
 }
 
 static const char *kind_of(const struct l_option *o)
@@ -213,26 +238,23 @@ static void write_options(const struct l_function *f)
     }
 }
 
+static void write_function(const struct l_function *f)
+{
+    (void)printf("\n### %s\n\n`%s%s`%s\n\n%s\n", f->name, f->name, f->signature,
+                 f->waits ? " *waits*" : "", f->text);
+    write_options(f);
+}
+
 static int write_markdown(void)
 {
     (void)puts("# The Lua API\n\n"
                "Printed by `medusa help lua --markdown` from what the program itself knows; do not "
                "edit.\n\n"
                "A time is seconds (`0.5`) or text (`\"500ms\"`, `\"2m\"`, `\"1h\"`); a size is "
-               "bytes or text (`\"64K\"`, "
-               "`\"2M\"`).\nWhat *waits* suspends the task that calls it; others go on meanwhile. "
-               "In brackets: what "
-               "holds without the option.");
-    struct walk w = {0};
-    slice last = SLICE("");
-    for (const struct l_function *f; (f = next(&w));) {
-        if (!slice_is(module_of(f), last))
-            (void)printf("\n## %.*s\n", SLICE_ARGS(module_of(f)));
-        last = module_of(f);
-        (void)printf("\n### %s\n\n`%s%s`%s\n\n%s\n", f->name, f->name, f->signature,
-                     f->waits ? " *waits*" : "", f->text);
-        write_options(f);
-    }
+               "bytes or text "
+               "(`\"64K\"`, `\"2M\"`).\nWhat *waits* suspends the task that calls it; others go on "
+               "meanwhile. In brackets: what holds without the option.");
+    (void)print_modules(slice_of(NULL, 0), "## ", write_function);
     return 0;
 }
 
@@ -241,7 +263,7 @@ int help_lua(int count, char **words)
     if (count == 0) {
         (void)puts(
             "What scripts can use (medusa help lua NAME says more; times are seconds or text like "
-            "\"500ms\"):\n");
+            "\"500ms\"):");
         (void)print_table(slice_of(NULL, 0));
         return 0;
     }

@@ -11,6 +11,7 @@
 #include "script/host_store.h"
 #include "script/http_unit.h"
 #include "script/settings.h"
+#include "script/tree.h"
 #include "script/unit.h"
 
 #include <errno.h>
@@ -306,6 +307,11 @@ static void visit_servers(void *owner, void (*visit)(struct pressure *p, struct 
 static void visit_trees(void *owner, void (*visit)(struct pressure *p, struct vfs *vfs),
                         struct pressure *p)
 {
+    LIST_EACH (n, &((struct app *)owner)->host.trees) {
+        const struct tree *tree = CONTAINER_OF(n, struct tree, link);
+        if (!tree->is_stopped)
+            visit(p, tree->vfs);
+    }
 }
 
 static const struct pressure_ops pressure_ops = {.servers = visit_servers, .trees = visit_trees};

@@ -50,11 +50,12 @@ struct connect_options {
 
 #define AT(member) offsetof(struct connect_options, member)
 
-static const struct l_option options[] = {
+const struct l_option l_connect_options[] = {
     {"timeout", OPTION_TIME, AT(timeout), 1, 3600000, "longest time until the connection is there, with the look-up of the name (10s)"},
     {"idle", OPTION_TIME, AT(idle), 0, 0, "longest wait for input or room; 0 = any (5m)"},
     {"max_line", OPTION_SIZE, AT(max_line), 1, 67108864, "longest line (64K)"},
 };
+const size_t l_connect_option_count = COUNT_OF(l_connect_options);
 
 static int fail_connect(lua_State *L, int error, bool is_resolution)
 {
@@ -110,7 +111,7 @@ static int l_connect(lua_State *L)
     uint16_t port;
     int at = read_address(L, &host, &port);
     if (!lua_isnoneornil(L, at))
-        l_read_options(L, at, WHAT, options, COUNT_OF(options), &o);
+        l_read_options(L, at, WHAT, l_connect_options, l_connect_option_count, &o);
     l_task_check_wait(L, WHAT);
     struct l_conn *handle = l_new_object(L, META_CONN, sizeof *handle, 1);
     handle->link = l_link_new(L, NULL);

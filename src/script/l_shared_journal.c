@@ -13,7 +13,7 @@ struct journal_options {
     bool skip_damage;
 };
 
-static const struct l_option rows[] = {
+const struct l_option l_shared_journal_options[] = {
     {"path", OPTION_OTHER, 0, 0, 0, "the file, relative to the script"},
     {"prefixes", OPTION_OTHER, 0, 0, 0, "keys that begin with one of these are kept; without: all"},
     {"interval", OPTION_TIME, offsetof(struct journal_options, interval_ms), 1, 3600000,
@@ -27,6 +27,7 @@ static const struct l_option rows[] = {
     {"skip_damage", OPTION_BOOL, offsetof(struct journal_options, skip_damage), 0, 0,
      "read what can be read of a damaged file"},
 };
+const size_t l_shared_journal_option_count = COUNT_OF(l_shared_journal_options);
 
 /* The strings stay in the table at index 1. */
 static size_t read_prefixes(lua_State *L, slice *out)
@@ -78,7 +79,8 @@ static int l_journal(lua_State *L)
     slice prefixes[STORE_PREFIXES_MAX];
     if (!version_of(L)->is_loading)
         return luaL_error(L, "medusa.shared.journal is said while the script is loaded, not later");
-    l_read_options(L, 1, "medusa.shared.journal", rows, COUNT_OF(rows), &o);
+    l_read_options(L, 1, "medusa.shared.journal", l_shared_journal_options, l_shared_journal_option_count,
+                   &o);
     lua_settop(L, 1);
     lua_getfield(L, 1, "path");
     if (lua_type(L, 2) != LUA_TSTRING)

@@ -1,10 +1,13 @@
 """The process that a script describes: its settings, status, memory, end; and the help about scripts."""
 
 import os
+import pwd
 import re
 import signal
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 from medusa import BINARY, ROOT, plant, until
@@ -81,6 +84,26 @@ def test_no_load_takes_effect_while_it_ends(tmp_path):
         script.signal(signal.SIGHUP)
         assert wire.answer().body == b"slow\n"
         script.wait_end(10)
+
+
+# ---- the user ----
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_the_user_of_the_first_load_holds():
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        path = Path(name)
+        with Script(path, site(before='medusa.user("nobody")')) as script:
+            uids = re.search(r"Uid:\s+(.*)", Path(f"/proc/{script.pid}/status").read_text())[1].split()
+            assert set(uids) == {str(pwd.getpwnam("nobody").pw_uid)}
+            assert "load.done" in script.reload(site(before='medusa.user("nobody")'))
+            assert "user.late" not in script.log()
+            assert "load.done" in script.reload(site(before='medusa.user("daemon")'))
+            script.wait_log(r"holds from the next start on \[user.late\]")
+            assert script.get("/").status == 200
+        with Script(path, site()) as script:
+            script.wait_log('warning: serving as root. Say medusa.user "www-data" in the script')
 
 
 # ---- status ----
@@ -240,6 +263,28 @@ def test_memory_pressure(tmp_path):
         assert late.is_quiet(0.5)
         script.wait_log("memory is free again")
         assert late.answer().status == 200
+
+
+def test_trees_give_first(tmp_path):
+    names = [f"{i}.txt" for i in range(30)]
+    plant(tmp_path / "public", {name: "x" * 30000 for name in names})
+    text = FILL.replace('["/"] =', '["/files/"] = medusa.http.files("public"),\n["/"] =')
+    with Script(tmp_path, text) as script:
+        wire = script.connect()
+        for name in names:
+            assert len(wire.get(f"/files/{name}").body) == 30000
+
+        def content():
+            since = len(script.log())
+            script.signal(signal.SIGUSR2)
+            return int(script.wait_log(r"files of .*, (\d+) bytes of content", since)[1])
+
+        assert content() == 900000
+        assert script.get(f"/fill/{blocks_to(script, 72)}").status == 200
+        assert content() == 900000
+        assert script.get(f"/fill/{blocks_to(script, 77)}").status == 200
+        assert content() < 600000
+        assert wire.get("/files/0.txt").status == 200
 
 
 def test_the_budget_follows_reloads(tmp_path):
