@@ -68,15 +68,14 @@ static void on_listed(struct vfs_list *l)
     l_job_back(&CONTAINER_OF(l, struct file_job, list)->base);
 }
 
-static const struct l_tree *check_tree(lua_State *L, const char *what)
+static const struct l_tree *check_tree(lua_State *L)
 {
-    (void)what;
     return l_check_object(L, 1, META_TREE, "tree");
 }
 
 static struct file_job *begin(lua_State *L, const char *what, enum vfs_change_op op)
 {
-    const struct l_tree *t = check_tree(L, what);
+    const struct l_tree *t = check_tree(L);
     bool changes = op != VFS_READ && op != VFS_STAT;
     if (changes && !t->can_write)
         luaL_error(L, "%s: this tree is for reading only: open it by medusa.files(path, {write = true})", what);
@@ -90,6 +89,7 @@ static struct file_job *begin(lua_State *L, const char *what, enum vfs_change_op
 /* The path at argument [at], kept on the stack. */
 static slice path_arg(lua_State *L, int at)
 {
+    (void)check_tree(L);
     slice path = l_tree_path(L, l_check_slice(L, at));
     lua_replace(L, at);
     return path;
@@ -129,10 +129,10 @@ static int give_text(lua_State *L, int status, lua_KContext ctx)
 
 static int l_read(lua_State *L)
 {
-    uint64_t max = lua_isnoneornil(L, 3) ? READ_DEFAULT : l_check_size(L, 3);
-    luaL_argcheck(L, max <= UINT32_MAX, 3, "at most 4G");
     lua_settop(L, 3);
     slice path = path_arg(L, 2);
+    uint64_t max = lua_isnil(L, 3) ? READ_DEFAULT : l_check_size(L, 3);
+    luaL_argcheck(L, max <= UINT32_MAX, 3, "at most 4G");
     struct file_job *j = begin(L, "tree:read", VFS_READ);
     j->change.path = path;
     j->change.max = (size_t)max;
@@ -324,7 +324,7 @@ static int l_rename(lua_State *L)
 
 static int l_file(lua_State *L)
 {
-    (void)check_tree(L, "tree:file");
+    (void)check_tree(L);
     l_push_tree_file(L, 1, l_check_slice(L, 2));
     return 1;
 }

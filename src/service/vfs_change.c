@@ -80,7 +80,7 @@ static void change_done(struct vfs_task *t)
     take_text(j);
     j->is_done = true;
     c->error = j->run.error;
-    c->text = slice_of(j->run.text, j->run.bytes);
+    c->text = slice_of(j->run.text, j->run.error ? 0 : j->run.bytes);
     c->st = j->run.st;
     c->done(c);
 }
