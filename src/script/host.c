@@ -2,6 +2,7 @@
 #include "script/host.h"
 
 #include "base/check.h"
+#include "script/dbs.h"
 #include "script/declare.h"
 #include "script/host_store.h"
 #include "script/l_link.h"
@@ -18,6 +19,8 @@ int host_init(struct host *host)
     list_init(&host->leaving);
     list_init(&host->trees);
     list_init(&host->subs);
+    list_init(&host->dbs);
+    list_init(&host->db_waits);
     mem_owner_init(&host->owner, host->book, "scripts");
     host->lane = work_lane_new(host->loop, "scripts", 4);
     if (!host->lane) {
@@ -40,12 +43,13 @@ void host_stop(struct host *host)
     declare_abort_all(host);
     subs_stop(host);
     host_store_stop(host);
+    dbs_check_end(host);
 }
 
 bool host_is_empty(const struct host *host)
 {
     return list_is_empty(&host->units) && list_is_empty(&host->leaving) &&
-           list_is_empty(&host->trees) && host->version_count == 0 && !host_store_is_closing(host) && !work_lane_pending(host->lane);
+           list_is_empty(&host->trees) && host->version_count == 0 && !host_store_is_closing(host) && !host->databases && !host->databases_are_closing && !work_lane_pending(host->lane);
 }
 
 void host_fini(struct host *host)

@@ -27,7 +27,7 @@ const struct l_function *l_described(size_t i, size_t *count_out);
 /* ---- Objects ---- */
 
 enum l_meta { META_REQUEST, META_CONN, META_HANDLER, META_DECLARED, META_TREE, META_TASK, META_UPLOAD, META_EVENTS,
-              META_UDP, META_RESPONSE, META_DB, META_SUB, META_TIMER, META_TRANSACTION, META_SPARE, META_HEADERS, META_JSON_ARRAY };
+              META_UDP, META_RESPONSE, META_DB, META_SUB, META_TIMER, META_TRANSACTION, META_BLOB, META_SPARE, META_HEADERS, META_JSON_ARRAY };
 _Static_assert(META_JSON_ARRAY < L_META_COUNT, "unit.h keeps room for all");
 
 /* Makes the metatable of [meta] from rows of methods and keeps it in the version: __index is the table of methods, unless

@@ -16,5 +16,6 @@ void l_open_tcp(lua_State *L);     /* medusa.tcp */
 void l_open_json(lua_State *L);    /* medusa.json */
 void l_open_unit(lua_State *L);    /* medusa.unit */
 void l_open_shared(lua_State *L);  /* medusa.shared */
+void l_open_sqlite(lua_State *L);  /* medusa.sqlite */
 
 #endif
