@@ -2,6 +2,7 @@
 #include "script/host.h"
 
 #include "base/check.h"
+#include "script/dbs.h"
 #include "script/declare.h"
 #include "script/host_net.h"
 #include "script/host_store.h"
@@ -20,6 +21,8 @@ int host_init(struct host *host)
     list_init(&host->leaving);
     list_init(&host->trees);
     list_init(&host->subs);
+    list_init(&host->dbs);
+    list_init(&host->db_waits);
     mem_owner_init(&host->owner, host->book, "scripts");
     host->lane = work_lane_new(host->loop, "scripts", 4);
     if (!host->lane) {
@@ -44,14 +47,15 @@ void host_stop(struct host *host)
     host_net_stop(host);
     subs_stop(host);
     host_store_stop(host);
+    dbs_check_end(host);
 }
 
 bool host_is_empty(const struct host *host)
 {
     return list_is_empty(&host->units) && list_is_empty(&host->leaving) &&
            list_is_empty(&host->trees) && host->version_count == 0 && host_net_is_empty(host) &&
-           !host_store_is_closing(host) && !work_lane_pending(host->lane) &&
-           (!host->blocking || !work_lane_pending(host->blocking));
+           !host_store_is_closing(host) && !host->databases && !host->databases_are_closing &&
+           !work_lane_pending(host->lane) && (!host->blocking || !work_lane_pending(host->blocking));
 }
 
 void host_fini(struct host *host)

@@ -65,6 +65,11 @@ struct host {
     size_t shared_limit;
     bool has_shared_limit, store_is_closing;
 
+    /* private to dbs.c */
+    struct databases *databases;
+    struct list_node dbs, db_waits;
+    bool databases_are_closing;
+
     /* private to subs.c */
     struct list_node subs;
     struct mail *mail; /* is being published */

@@ -31,8 +31,8 @@ const struct l_option *l_described_options(slice function, size_t *count_out);
 
 enum l_meta { META_REQUEST, META_CONN, META_HANDLER, META_DECLARED, META_TREE, META_TASK, META_UPLOAD, META_EVENTS,
               META_UDP, META_RESPONSE, META_DB, META_SUB, META_TIMER, META_TRANSACTION, META_FILE, META_HEADERS, META_LOOKUP, META_HASH,
-              META_JSON_ARRAY, META_JOB, META_MODULE };
-_Static_assert(META_MODULE < L_META_COUNT, "unit.h keeps room for all");
+              META_JSON_ARRAY, META_JOB, META_MODULE, META_BLOB };
+_Static_assert(META_BLOB < L_META_COUNT, "unit.h keeps room for all");
 
 /* A kind of object. */
 struct l_class {

@@ -234,7 +234,7 @@ static int l_list(lua_State *L)
     }
     if (!lua_isnil(L, 3))
         l_read_options(L, 3, "tree:list", l_tree_list_options, l_tree_list_option_count, &o);
-    const struct l_tree *t = check_tree(L, "tree:list");
+    const struct l_tree *t = check_tree(L);
     slice path = path_arg(L, 2);
     struct file_job *j = l_job_begin(L, sizeof *j, "tree:list");
     j->base.drop = drop;

@@ -25,5 +25,6 @@ void l_open_job(lua_State *L);     /* no functions: what others wait with */
 void l_open_files(lua_State *L);   /* medusa.files, medusa.http.files */
 void l_open_include(lua_State *L); /* medusa.include, require */
 void l_open_work(lua_State *L);    /* medusa.work */
+void l_open_sqlite(lua_State *L);  /* medusa.sqlite */
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/fmt.h"
+#include "script/dbs.h"
 #include "script/declare.h"
 #include "script/host_store.h"
 #include "script/l_link.h"
@@ -163,6 +164,7 @@ static void free_version(struct loop_deferred *d)
     if (v->L) {
         l_task_drop_idle(v);
         subs_free(v);
+        dbs_free(v);
         declare_free_all(v);
         lua_close(v->L);
     }
@@ -172,6 +174,7 @@ static void free_version(struct loop_deferred *d)
     BUG_ON(v->heap_bytes != 0 || !list_is_empty(&v->tasks));
     mem_free(&unit->host->owner, v, sizeof *v);
     unit->host->version_count--;
+    dbs_check_end(unit->host);
     unit->versions--;
     check_gone(unit);
 }
@@ -220,6 +223,7 @@ static int open_libraries(lua_State *L)
     l_open_files(L);
     l_open_include(L);
     l_open_work(L);
+    l_open_sqlite(L);
     lua_setglobal(L, "medusa");
     return 0;
 }
