@@ -6,6 +6,7 @@
 #include "script/http_unit.h"
 #include "script/l_log.h"
 #include "script/l_task.h"
+#include "script/upload.h"
 
 #include "base/check.h"
 
@@ -35,7 +36,8 @@ static void detach(struct l_request *r)
     struct exchange *ex = r->ex;
     if (!ex)
         return;
-    r->waits_for_room = r->body.waits = false;
+    r->waits_for_room = false;
+    upload_end_all(&r->uploads);
     r->ex = NULL;
     ex->state = NULL;
     ex->on_gone = NULL;
@@ -46,18 +48,28 @@ int l_request_gc(lua_State *L)
 {
     struct l_request *r = lua_touserdata(L, 1);
     detach(r);
-    l_body_free(L, r);
+    l_body_drop(L, r);
     return 0;
+}
+
+/* Some other task may wait for the body of a request that is over. */
+static void wake_reader(struct l_request *r)
+{
+    struct l_task *reader = r->body.waiter;
+    r->body.waiter = NULL;
+    if (reader)
+        l_task_wake(reader);
 }
 
 /* The client is gone. The function is told when it looks. */
 static void on_gone(struct exchange *ex)
 {
     struct l_request *r = ex->state;
-    bool waits = r->waits_for_room || r->body.waits;
+    struct l_task *writer = r->waits_for_room ? r->task : NULL;
     detach(r);
-    if (waits)
-        l_task_wake(r->task);
+    wake_reader(r);
+    if (writer)
+        l_task_wake(writer);
 }
 
 static void on_room(struct exchange *ex)
@@ -96,6 +108,7 @@ static int body(lua_State *L)
     struct start *start = lua_touserdata(L, 1);
     struct exchange *ex = start->ex;
     struct l_request *r = l_new_object(L, META_REQUEST, sizeof *r, 1);
+    list_init(&r->uploads);
     keep_match(L, r, ex, start->match);
     r->ex = ex;
     r->task = l_task_current(L);
@@ -146,6 +159,7 @@ static void on_done(struct l_task *t, const char *error)
         delegate->ops->handle(delegate, ex);
     else
         exchange_end(ex);
+    wake_reader(r);
 }
 
 void l_request_start(struct version *v, const struct target *target, struct exchange *ex,
