@@ -55,7 +55,7 @@ struct l_body {
     char *p; /* charged to the unit's heap */
     uint32_t n, room;
     bool has_begun, has_ended, is_streamed, has_failed;
-    bool waits; /* the task, for more */
+    struct l_task *waiter; /* for more */
 };
 
 /* A request as the script sees it; in a userdata. ex is NULL when the request is over. */
@@ -66,6 +66,7 @@ struct l_request {
     struct http_handler *delegate; /* answers when the function has returned ... */
     slice delegate_path;           /* ... for this path, in the exchange's arena; .p NULL: for what the route left of it */
     struct l_body body;
+    struct list_node uploads;      /* of its form: upload.h */
     bool waits_for_room;
     int16_t fail_status; /* the server's own page for this status is the answer */
 };
@@ -95,8 +96,16 @@ void l_reply_cookies(lua_State *L, struct exchange *ex, int at);
 /* Methods on bodies (l_body.c). */
 int l_request_body(lua_State *L);
 int l_request_read(lua_State *L);
-/* Drops what was read and not taken. */
+/* What has come was taken, or nobody will. */
 void l_body_free(struct version *v, struct l_request *r);
+int l_request_form(lua_State *L); /* l_form.c */
+/* Asks for the body when nobody has yet: whole, or in pieces (what has come stands in r->body, and not much more comes before
+ * exchange_resume_body). RAISES. */
+void l_body_begin(lua_State *L, struct l_request *r, bool is_streamed);
+/* To be returned by a binding function: k goes on when more has come, the body has ended or the request is over. RAISES. */
+int l_body_wait(lua_State *L, struct l_request *r, lua_KFunction k);
+/* What is returned then. RAISES. */
+int l_body_give_broken(lua_State *L, const struct l_request *r);
 
 extern const struct l_function l_request_methods[];
 extern const size_t l_request_method_count;

@@ -6,6 +6,7 @@
 #include "script/http_unit.h"
 #include "script/l_log.h"
 #include "script/l_task.h"
+#include "script/upload.h"
 
 #include "base/check.h"
 
@@ -38,22 +39,33 @@ static void detach(struct l_request *r)
     struct exchange *ex = r->ex;
     if (!ex)
         return;
-    r->waits_for_room = r->body.waits = false;
+    r->waits_for_room = false;
     l_body_free(ex->owner, r);
+    upload_end_all(&r->uploads);
     r->ex = NULL;
     ex->state = NULL;
     ex->on_gone = NULL;
     ex->on_room = NULL;
 }
 
+/* Some other task may wait for the body of a request that is over. */
+static void wake_reader(struct l_request *r)
+{
+    struct l_task *reader = r->body.waiter;
+    r->body.waiter = NULL;
+    if (reader)
+        l_task_wake(reader);
+}
+
 /* The client is gone. The function is told when it looks. */
 static void on_gone(struct exchange *ex)
 {
     struct l_request *r = ex->state;
-    bool waits = r->waits_for_room || r->body.waits;
+    struct l_task *writer = r->waits_for_room ? r->task : NULL;
     detach(r);
-    if (waits)
-        l_task_wake(r->task);
+    wake_reader(r);
+    if (writer)
+        l_task_wake(writer);
 }
 
 static void on_room(struct exchange *ex)
@@ -97,6 +109,7 @@ static int body(lua_State *L)
     if (!ex)
         return 0;
     struct l_request *r = l_new_object(L, META_REQUEST, sizeof *r, 1);
+    list_init(&r->uploads);
     keep_match(L, r, ex, start->match);
     r->ex = ex;
     r->task = l_task_current(L);
@@ -160,6 +173,7 @@ static void on_done(struct l_task *t, const char *error)
         delegate_to(delegate, ex, r);
     else
         exchange_end(ex);
+    wake_reader(r);
 }
 
 /* ---- Beginning ---- */

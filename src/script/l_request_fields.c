@@ -288,6 +288,10 @@ const struct l_function l_request_methods[] = {
      "Gives the client a cookie; a value of nil has it forgotten. Options: path (\"/\"), domain, max_age (a time; without: until the browser ends), "
      "http_only, secure, same_site (\"lax\", \"strict\", \"none\"), partitioned. Also in answers: cookies = {name = value or {value =, path =, ...}}."},
     {"req:body", l_request_body, "() -> string | nil, error", "The whole body; at most max_body bytes come.", true},
+    {"req:form", l_request_form, "([options]) -> table | nil, error",
+     "The fields of the HTML form that is the body: a string for each, an upload for a file. Options: max (1M, of all fields), uploads (a directory "
+     "for files; without, they come as strings within max), max_file (64M), max_files (20), max_parts (1000), lists (true: every value is a list; "
+     "else the last of a name counts). Files are removed when the request is over, unless upload:keep or upload:move_to took them.", true},
     {"req:read", l_request_read, "() -> string | nil",
      "The next piece of the body, nil at its end. The client waits while the function does not ask.", true},
     {"req:header", l_header, "(name, value) -> req", "Adds a field to the answer; several of one name are several fields."},
