@@ -114,6 +114,8 @@ int l_request_index(lua_State *L);
 int l_request_newindex(lua_State *L);
 /* Puts the names of the fields into the table of methods on the top. RAISES. */
 void l_request_name_fields(lua_State *L);
+/* Pushes the table of header fields: one string a name. RAISES. */
+void l_push_headers(lua_State *L, const struct http_field *fields, unsigned count);
 /* __index of the table req.headers. */
 int l_headers_index(lua_State *L);
 

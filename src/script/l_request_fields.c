@@ -35,12 +35,12 @@ int l_request_newindex(lua_State *L)
 }
 
 /* Names in lower case; several fields of one name are joined by ", " (RFC 9110 5.3). */
-static void push_headers(lua_State *L, const struct http1_req *req)
+void l_push_headers(lua_State *L, const struct http_field *fields, unsigned count)
 {
-    lua_createtable(L, 0, req->field_count);
-    for (unsigned i = 0; i < req->field_count; i++) {
+    lua_createtable(L, 0, (int)count);
+    for (unsigned i = 0; i < count; i++) {
         char name[128];
-        slice s = slice_head(req->fields[i].name, sizeof name);
+        slice s = slice_head(fields[i].name, sizeof name);
         for (size_t n = 0; n < s.n; n++)
             name[n] = (char)(s.p[n] >= 'A' && s.p[n] <= 'Z' ? s.p[n] | 0x20 : s.p[n]);
         lua_pushlstring(L, name, s.n);
@@ -51,7 +51,7 @@ static void push_headers(lua_State *L, const struct http1_req *req)
             lua_pushliteral(L, ", ");
         else
             lua_pop(L, 1);
-        l_push_slice(L, req->fields[i].value);
+        l_push_slice(L, fields[i].value);
         if (again)
             lua_concat(L, 3);
         lua_rawset(L, -3);
@@ -141,7 +141,7 @@ static int push_field(lua_State *L, const struct l_request *r, enum field field)
         lua_pushinteger(L, (lua_Integer)ex->session->id);
         return 1;
     case F_HEADERS:
-        push_headers(L, req);
+        l_push_headers(L, req->fields, req->field_count);
         return keep(L);
     case F_QUERY:
         l_push_query(L, req->query);

@@ -214,6 +214,7 @@ static int open_libraries(lua_State *L)
     l_open_upload(L);
     l_open_tcp(L);
     l_open_net(L);
+    l_open_client(L);
     l_open_json(L);
     l_open_unit(L);
     l_open_shared(L);
