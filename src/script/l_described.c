@@ -8,6 +8,7 @@
     X(l_task_methods, l_task_method_count)                                                                             \
     X(l_unit_functions, l_unit_function_count)                                                                         \
     X(l_http_functions, l_http_function_count)                                                                         \
+    X(l_wrapper_functions, l_wrapper_function_count)                                                                   \
     X(l_request_field_rows, l_request_field_row_count)                                                                 \
     X(l_request_methods, l_request_method_count)                                                                       \
     X(l_tcp_functions, l_tcp_function_count)                                                                           \

@@ -144,6 +144,7 @@ static void on_done(struct l_task *t, const char *error)
         return;
     }
     struct http_handler *delegate = r->delegate;
+    const struct route_match *match = r->match; /* in the exchange's arena */
     int status = error ? t->error_status : r->fail_status;
     r->task = NULL;
     detach(r);
@@ -152,7 +153,7 @@ static void on_done(struct l_task *t, const char *error)
     if (error || status)
         fail(ex, status);
     else if (delegate)
-        delegate->ops->handle(delegate, ex);
+        target_hand_over(delegate, ex, match);
     else
         exchange_end(ex);
 }

@@ -12,6 +12,7 @@ void l_open_base(lua_State *L);    /* Lua's libraries, without what could harm t
 void l_open_core(lua_State *L);    /* log, sleep, spawn, timers, include */
 void l_open_process(lua_State *L); /* medusa.memory, medusa.user ... */
 void l_open_http(lua_State *L);    /* medusa.http: servers, requests, replies */
+void l_open_wrappers(lua_State *L); /* medusa.http.basic_auth ...; after l_open_http */
 void l_open_tcp(lua_State *L);     /* medusa.tcp */
 void l_open_json(lua_State *L);    /* medusa.json */
 void l_open_unit(lua_State *L);    /* medusa.unit */

@@ -190,6 +190,7 @@ static int open_libraries(lua_State *L)
     l_open_core(L);
     l_open_process(L);
     l_open_http(L);
+    l_open_wrappers(L);
     l_open_tcp(L);
     l_open_json(L);
     l_open_unit(L);
