@@ -7,6 +7,7 @@ local random = math.random
 -- What would end the test, or wait for nothing: not called.
 local left_out = {
   ["medusa.user"] = true, ["medusa.log_file"] = true, ["medusa.access_log"] = true, ["medusa.memory"] = true,
+  ["medusa.unit.reload"] = true, ["medusa.unit.remove"] = true, ["medusa.unit.add"] = true,
   ["medusa.drain_timeout"] = true, ["medusa.verbose"] = true, ["medusa.max_connections"] = true, ["medusa.limits"] = true,
 }
 
