@@ -65,23 +65,18 @@ static void send_text(struct exchange *ex, struct buf *text)
     exchange_send(ex, 200, SLICE("Content-Type: text/plain; charset=utf-8\r\n"), buf_slice(text));
 }
 
-void target_hand_over(struct http_handler *handler, struct exchange *ex, const struct route_match *match)
-{
-    if (match && match->rest.p)
-        ex->path = slice_of(match->rest.p - 1, match->rest.n + 1);
-    handler->ops->handle(handler, ex);
-}
-
 static void go_to(struct version *v, const struct target *target, struct exchange *ex, struct route_match *match)
 {
     if (target->function != LUA_NOREF) {
         l_request_start(v, target, ex, match);
         return;
     }
+    if (match->rest.p) /* to the handler its part of the tree is all there is */
+        ex->path = slice_of(match->rest.p - 1, match->rest.n + 1);
     if (target->text)
         send_text(ex, target->text);
     else
-        target_hand_over(target->handler, ex, match);
+        target->handler->ops->handle(target->handler, ex);
 }
 
 /* An exchange holds the version that answers it: a reload while it is at work changes nothing for it. */

@@ -67,9 +67,6 @@ struct l_request {
     int16_t fail_status; /* the server's own page for this status is the answer */
 };
 
-/* The handler answers. To it the part of the tree that the route's pattern left over is all there is. [match] may be NULL. */
-void target_hand_over(struct http_handler *handler, struct exchange *ex, const struct route_match *match);
-
 /* Calls the target's function for the exchange. */
 void l_request_start(struct version *v, const struct target *target, struct exchange *ex, const struct route_match *match);
 

@@ -144,7 +144,6 @@ static void on_done(struct l_task *t, const char *error)
         return;
     }
     struct http_handler *delegate = r->delegate;
-    const struct route_match *match = r->match; /* in the exchange's arena */
     int status = error ? t->error_status : r->fail_status;
     r->task = NULL;
     detach(r);
@@ -153,7 +152,7 @@ static void on_done(struct l_task *t, const char *error)
     if (error || status)
         fail(ex, status);
     else if (delegate)
-        target_hand_over(delegate, ex, match);
+        delegate->ops->handle(delegate, ex);
     else
         exchange_end(ex);
 }
