@@ -16,6 +16,9 @@
     X(l_request_methods, l_request_method_count)                                                                       \
     X(l_upload_methods, l_upload_method_count)                                                                         \
     X(l_http_files_functions, l_http_files_function_count)                                                             \
+    X(l_wrapper_functions, l_wrapper_function_count)                                                                   \
+    X(l_client_functions, l_client_function_count)                                                                     \
+    X(l_response_methods, l_response_method_count)                                                                     \
     X(l_tcp_functions, l_tcp_function_count)                                                                           \
     X(l_net_functions, l_net_function_count)                                                                           \
     X(l_conn_methods, l_conn_method_count)                                                                             \
@@ -27,13 +30,13 @@
     X(l_shared_journal_functions, l_shared_journal_function_count)                                                     \
     X(l_sqlite_functions, l_sqlite_function_count)                                                                     \
     X(l_db_methods, l_db_method_count)                                                                                 \
+    X(l_transaction_methods, l_transaction_method_count)                                                               \
     X(l_json_functions, l_json_function_count)                                                                         \
     X(l_encoding_functions, l_encoding_function_count)                                                                 \
     X(l_url_functions, l_url_function_count)                                                                           \
     X(l_hash_functions, l_hash_function_count)                                                                         \
     X(l_hash_methods, l_hash_method_count)                                                                             \
-    X(l_random_functions, l_random_function_count)                                                                     \
-    X(l_transaction_methods, l_transaction_method_count)
+    X(l_random_functions, l_random_function_count)
 
 #define OPTIONS(X)                                                                      \
     X("medusa.http.server", l_http_options, l_http_option_count)                        \

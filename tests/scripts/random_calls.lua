@@ -12,6 +12,7 @@ local left_out = {
 }
 
 local functions, names = {}, {}
+assert(medusa.http.basic_auth) -- the wrappers are there when one was asked for
 local function collect(t, prefix, seen)
   if seen[t] then return end
   seen[t] = true
