@@ -163,17 +163,18 @@ static void on_done(struct l_task *t, const char *error)
     }
     struct http_handler *delegate = r->delegate;
     int status = error ? t->error_status : r->fail_status;
+    bool has_failed = error || status;
     struct l_task *reader = take_reader(r);
     if (delegate)
         set_delegate_path(ex, r);
     r->task = NULL;
     detach(r);
-    if (reader)
-        l_task_wake(reader);
-    /* *r may be gone from here on: its task has ended, and Lua has run. */
     if (error && !status)
         log_failure(t, ex, error);
-    if (error || status)
+    if (reader)
+        l_task_wake(reader);
+    /* *r and [error] may be gone from here on: the task has ended, and Lua has run. */
+    if (has_failed)
         fail(ex, status);
     else if (delegate)
         delegate->ops->handle(delegate, ex);
