@@ -11,7 +11,12 @@
     "for i = 1, 50 do t[i] = ('x'):rep(i) end\n"                                                   \
     "local function slow() medusa.sleep(0.001) return 'slow' end\n"                                \
     "medusa.every(0.01, function() t[1] = nil end)\n"                                              \
+    "local s, db = medusa.shared, medusa.sqlite ':memory:'\n"                                      \
+    "s.subscribe('c*', function(m) s.set('got', m) end)\n"                                         \
     "medusa.http.server { listen = '127.0.0.1:0', routes = {\n"                                    \
+    "  ['/shared'] = function(req) local sub <close> = s.listen 'c' s.set('k', {1, {a = 'b', c = {}}}, {ttl = 9}) s.incr 'n' s.push('l', 'long enough') \n" \
+    "    s.publish('c', s.get 'k') sub:next(0.001) medusa.sleep(0) s.swap('k', {1}, 2) s.pop 'l' for k in s.keys() do s.get(k) end s.clear 'k' return 'shared' end,\n" \
+    "  ['/sqlite'] = function(req) return db:transaction(function(tx) return tx:value('select ?', medusa.sqlite.blob 'x') .. #tx:query('select :a as a, 2 as b', {a = 'y'}) end) end,\n" \
     "  ['/'] = function(req) return 'hello ' .. req.method .. #t end,\n"                           \
     "  ['/slow'] = function(req) local ok, s = pcall(slow) return s end,\n"                        \
     "  ['/echo/:a/:b'] = function(req) return req.params.a .. (req:body() or '') .. req.headers.host end,\n" \
@@ -29,6 +34,8 @@ static const char requests[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
                                "GET /json HTTP/1.1\r\nHost: x\r\n\r\n"
                                "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"
                                "GET /wrap HTTP/1.1\r\nHost: x\r\n\r\n"
+                               "GET /shared HTTP/1.1\r\nHost: x\r\n\r\n"
+                               "GET /sqlite HTTP/1.1\r\nHost: x\r\n\r\n"
                                "GET /fail HTTP/1.1\r\nHost: x\r\n\r\n"
                                "GET /none HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -158,7 +165,7 @@ static void test_requests(void **state)
     struct rig r;
     rig_begin(&r);
     assert_true(load(&r, SLICE(SCRIPT)));
-    ask(&r, requests, 8);
+    ask(&r, requests, 10);
     ask_line(&r);
     rig_end(&r);
 }
@@ -170,7 +177,7 @@ static void test_reloads(void **state)
     size_t after_ten = 0;
     for (int i = 0; i < 200; i++) {
         assert_true(load(&r, SLICE(SCRIPT)));
-        ask(&r, requests, 8);
+        ask(&r, requests, 10);
         assert_false(load(&r, SLICE("error 'no'")));
         net_turn(r.net);
         net_turn(r.net);
@@ -200,7 +207,7 @@ static void sweep_load(bool forever)
         assert_true(loaded || failed);
         assert_non_null(r.unit->current);
         if (n % 16 == 0 || !failed)
-            ask(&r, requests, 8);
+            ask(&r, requests, 10);
     }
     rig_end(&r);
 }
@@ -222,7 +229,7 @@ static void sweep_requests(bool forever)
         r.net->book.refused = 0;
         r.net->book.fail_at = n;
         r.net->book.fail_forever = forever;
-        ask(&r, requests, 8);
+        ask(&r, requests, 10);
         failed = r.net->book.refused > 0;
         r.net->book.fail_at = n;
         ask_line(&r);
