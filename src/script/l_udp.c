@@ -47,10 +47,13 @@ struct udp_options {
 #define AT(member) offsetof(struct udp_options, member)
 
 static const struct l_option server_options[] = {
-    {"listen", OPTION_OTHER, 0, 0, 0, "where: \":5353\", \"127.0.0.1:5353\", \"unix:/path\", or a list of them"},
-    {"on_datagram", OPTION_OTHER, 0, 0, 0, "function(socket, data, address, port): called for each, as a task of its own"},
+    {"listen", OPTION_OTHER, 0, 0, 0,
+     "where: \":5353\", \"127.0.0.1:5353\", \"unix:/path\", or a list of them"},
+    {"on_datagram", OPTION_OTHER, 0, 0, 0,
+     "function(socket, data, address, port): called for each, as a task of its own"},
     {"tasks", OPTION_COUNT, AT(tasks), 1, 10000, "so many at a time (1: one after the other)"},
-    {"queue", OPTION_COUNT, AT(queue), 0, 100000, "so many wait meanwhile; further ones are dropped and counted (256)"},
+    {"queue", OPTION_COUNT, AT(queue), 0, 100000,
+     "so many wait meanwhile; further ones are dropped and counted (256)"},
 };
 
 static int l_server(lua_State *L)
@@ -62,7 +65,8 @@ static int l_server(lua_State *L)
     d->max_tasks = (unsigned)o.tasks;
     d->max_queue = (unsigned)o.queue;
     if (lua_getfield(L, 1, "on_datagram") != LUA_TFUNCTION)
-        luaL_error(L, SERVER ": on_datagram = function(socket, data, address, port) ... end is missing");
+        luaL_error(L, SERVER
+                   ": on_datagram = function(socket, data, address, port) ... end is missing");
     d->function = luaL_ref(L, LUA_REGISTRYINDEX);
     l_declare_listen(L, &d->base, SERVER, d->listen);
     return 0;
@@ -104,7 +108,8 @@ static void on_datagram(struct dgram *d, slice in, const struct addr *from)
 
 static const struct l_option open_options[] = {
     {"listen", OPTION_OTHER, 0, 0, 0, "the own address (any free port)"},
-    {"queue", OPTION_COUNT, AT(queue), 1, 100000, "so many wait to be received; further ones are dropped and counted (256)"},
+    {"queue", OPTION_COUNT, AT(queue), 1, 100000,
+     "so many wait to be received; further ones are dropped and counted (256)"},
 };
 
 static void read_own_address(lua_State *L, struct addr *addr)
@@ -113,7 +118,8 @@ static void read_own_address(lua_State *L, struct addr *addr)
     slice text = SLICE(":0");
     if (lua_istable(L, 1) && lua_getfield(L, 1, "listen") != LUA_TNIL) {
         if (lua_type(L, -1) != LUA_TSTRING && !lua_isinteger(L, -1))
-            luaL_error(L, "medusa.udp.open: listen: an address is expected, not %s", luaL_typename(L, -1));
+            luaL_error(L, "medusa.udp.open: listen: an address is expected, not %s",
+                       luaL_typename(L, -1));
         text = l_check_slice(L, -1);
     }
     if (!addr_parse(text, addr, &why))
@@ -129,8 +135,12 @@ static struct udp_client *make_client(struct version *v, struct l_link *link, un
         return NULL;
     c->host = host;
     host->out_count++;
-    c->handle = (struct udp_handle){
-        .dgram = &c->dgram, .queue = &c->queue, .client = c, .link = link, .version = v, .anchor = LUA_NOREF};
+    c->handle = (struct udp_handle){.dgram = &c->dgram,
+                                    .queue = &c->queue,
+                                    .client = c,
+                                    .link = link,
+                                    .version = v,
+                                    .anchor = LUA_NOREF};
     link->object = &c->handle;
     version_own(v, &c->handle.base, end_client);
     udp_queue_init(&c->queue, &host->owner, queue);
@@ -209,7 +219,8 @@ static int l_send(lua_State *L)
     uint16_t port;
     const char *why;
     struct udp_handle *h = check_socket(L);
-    luaL_argcheck(L, l_check_slice(L, 2).n <= DATAGRAM_MAX, 2, "a datagram has at most 65507 bytes");
+    luaL_argcheck(L, l_check_slice(L, 2).n <= DATAGRAM_MAX, 2,
+                  "a datagram has at most 65507 bytes");
     read_target(L, &host, &port);
     if (!h)
         return l_fail(L, "closed");
@@ -291,7 +302,8 @@ static int l_close(lua_State *L)
 {
     struct udp_handle *h = check_socket(L);
     if (h && !h->client)
-        return luaL_error(L, "a server's socket is closed by a reload that does not declare it any more");
+        return luaL_error(
+            L, "a server's socket is closed by a reload that does not declare it any more");
     struct l_task *reader = h ? h->client->reader : NULL;
     if (h)
         close_client(h->client);
@@ -314,22 +326,30 @@ static int collect(lua_State *L)
 }
 
 const struct l_function l_udp_functions[] = {
-    {"medusa.udp.server", l_server, "{listen = ADDRESS, on_datagram = function(socket, data, address, port) ... end, ...}",
-     "Declares a server of datagrams. on_datagram is called for each, as a task of its own; tasks = N (1) are at work at a time, "
+    {"medusa.udp.server", l_server,
+     "{listen = ADDRESS, on_datagram = function(socket, data, address, port) ... end, ...}",
+     "Declares a server of datagrams. on_datagram is called for each, as a task of its own; tasks "
+     "= N (1) are at work at a time, "
      "queue = N (256) others wait, the rest is dropped and counted."},
     {"medusa.udp.open", l_open, "([options]) -> socket | nil, error",
-     "A socket to send from and receive with. Options: listen (any free port), queue (256 datagrams that wait to be received)."},
+     "A socket to send from and receive with. Options: listen (any free port), queue (256 "
+     "datagrams that wait to be received)."},
 };
 const size_t l_udp_function_count = COUNT_OF(l_udp_functions);
 
 const struct l_function l_udp_methods[] = {
     {"socket:send", l_send, "(data, address, port) -> socket | nil, error",
-     "Sends one datagram, now or never; also (data, \"host:port\"). Waits only when a name must be looked up.", true},
+     "Sends one datagram, now or never; also (data, \"host:port\"). Waits only when a name must be "
+     "looked up.",
+     true},
     {"socket:receive", l_receive, "([timeout]) -> data, address, port | nil, error",
-     "The next datagram, of a socket of medusa.udp.open; nil, \"timeout\" when none comes in that time.", true},
+     "The next datagram, of a socket of medusa.udp.open; nil, \"timeout\" when none comes in that "
+     "time.",
+     true},
     {"socket:address", l_address, "() -> text", "Its own address, \"127.0.0.1:5353\"."},
     {"socket:dropped", l_dropped, "() -> count", "Datagrams that came and found the queue full."},
-    {"socket:close", l_close, "()", "Closes a socket of medusa.udp.open; forgetting it does the same, later."},
+    {"socket:close", l_close, "()",
+     "Closes a socket of medusa.udp.open; forgetting it does the same, later."},
 };
 const size_t l_udp_method_count = COUNT_OF(l_udp_methods);
 

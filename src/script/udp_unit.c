@@ -1,4 +1,5 @@
-/* udp_unit: servers of datagrams. Each datagram is a task of its own; when as many as may are at work, others wait in a queue. */
+/* udp_unit: servers of datagrams. Each datagram is a task of its own; when as many as may are at
+ * work, others wait in a queue. */
 #include "script/udp_unit.h"
 
 #include "base/check.h"
@@ -22,7 +23,7 @@ struct udp_port {
     struct udp_queue queue;
     unsigned running;
     bool is_leaving, is_looping;
-    struct loop_deferred more;  /* the queue goes on in the next turn */
+    struct loop_deferred more; /* the queue goes on in the next turn */
     struct loop_deferred grave;
 };
 
@@ -114,8 +115,11 @@ static void make_handle(lua_State *L, struct udp_port *port)
         luaL_error(L, "not enough memory");
         return;
     }
-    *h = (struct udp_handle){
-        .dgram = &port->dgram, .queue = &port->queue, .link = link, .version = version_of(L), .port = port};
+    *h = (struct udp_handle){.dgram = &port->dgram,
+                             .queue = &port->queue,
+                             .link = link,
+                             .version = version_of(L),
+                             .port = port};
     link->object = h;
     version_own(h->version, &h->base, end_handle);
     list_push_back(&port->handles, &h->node);

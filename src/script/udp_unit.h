@@ -1,7 +1,8 @@
 /* udp_unit: datagrams for scripts: servers that they declare, and sockets that they open.
  *
- * A userdata is linked to a struct udp_handle, which belongs to the version and knows the socket as long as that is open. A server's
- * socket outlives versions and has a handle for each that has seen it; an opened socket is one with its handle. */
+ * A userdata is linked to a struct udp_handle, which belongs to the version and knows the socket as
+ * long as that is open. A server's socket outlives versions and has a handle for each that has seen
+ * it; an opened socket is one with its handle. */
 #ifndef SCRIPT_UDP_UNIT_H
 #define SCRIPT_UDP_UNIT_H
 

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from medusa import ROOT
+from medusa import ROOT, until
 from script import Script
 
 SEEDS = [int(os.environ["RANDOM_SEED"])] if "RANDOM_SEED" in os.environ else range(1, 9)
@@ -22,5 +22,5 @@ def test_random_calls(tmp_path, seed):
             wire.send("x\n")
             wire.close()
         assert script.get("/alive", n=n).body == b"alive"
-        assert "load.done" in script.reload()
+        until(lambda: "load.done" in script.reload())  # one that was called at random may be going on
         assert script.get("/alive", n=n).body == b"alive"
