@@ -39,10 +39,9 @@ static slice put(char **at, slice s)
     return slice_of(p, s.n);
 }
 
-/* Fields and their texts in one block. NULL without memory. */
-static struct http_field *copy_fields(struct mem_owner *owner, const struct http_field *fields,
-                                      unsigned count, size_t more, size_t *bytes_out,
-                                      char **rest_out)
+struct http_field *fetch_copy_fields(struct mem_owner *owner, const struct http_field *fields,
+                                     unsigned count, size_t more, size_t *bytes_out,
+                                     char **rest_out)
 {
     size_t bytes = count * sizeof *fields + more + 1;
     for (unsigned i = 0; i < count; i++)
@@ -67,8 +66,8 @@ static void on_head(struct http_request *r)
     struct fetch *f = of_request(r);
     char *rest;
     f->status = r->status;
-    f->fields =
-        copy_fields(f->owner, r->answer->fields, r->answer->field_count, 0, &f->head_n, &rest);
+    f->fields = fetch_copy_fields(f->owner, r->answer->fields, r->answer->field_count, 0,
+                                  &f->head_n, &rest);
     f->head = (char *)f->fields;
     if (!f->fields) {
         http_request_cancel(r);
@@ -171,7 +170,8 @@ static bool fill(struct fetch *f, const struct fetch_spec *spec, const char **wh
     struct http_request *r = &f->r;
     char *at;
     size_t more = spec->url.n + spec->method.n + spec->body.n;
-    r->fields = copy_fields(f->owner, spec->fields, spec->field_count, more, &f->asked_n, &at);
+    r->fields =
+        fetch_copy_fields(f->owner, spec->fields, spec->field_count, more, &f->asked_n, &at);
     f->asked = (char *)r->fields;
     *why_out = "not enough memory";
     if (!r->fields)

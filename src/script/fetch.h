@@ -68,4 +68,10 @@ const char *fetch_error(const struct fetch *f);
 /* Cancels what is going on. */
 void fetch_free(struct fetch *f);
 
+/* Fields and their texts in one block of *bytes_out, with [more] + 1 bytes for other things at
+ * *rest_out. NULL without memory. */
+MUST_USE struct http_field *fetch_copy_fields(struct mem_owner *owner,
+                                              const struct http_field *fields, unsigned count,
+                                              size_t more, size_t *bytes_out, char **rest_out);
+
 #endif

@@ -3,6 +3,7 @@
 #include "script/http_unit.h"
 #include "script/l_task.h"
 #include "script/libs.h"
+#include "script/proxy.h"
 
 /* The userdata of medusa.http.open. Its value: the table {status, headers}. */
 struct l_response {
@@ -322,6 +323,47 @@ static int get_index(lua_State *L)
     return 1;
 }
 
+/* ---- medusa.http.proxy ---- */
+
+struct proxy_options {
+    int64_t timeout, connect_timeout;
+    bool keep_host;
+};
+
+static const struct l_option proxy_options[] = {
+    {"timeout", OPTION_TIME, offsetof(struct proxy_options, timeout), 1, 86400000,
+     "longest wait for the head of the answer, and between two pieces of it (60s): 504"},
+    {"connect_timeout", OPTION_TIME, offsetof(struct proxy_options, connect_timeout), 1, 86400000,
+     "longest time until the connection is there (10s): 504"},
+    {"keep_host", OPTION_BOOL, offsetof(struct proxy_options, keep_host), 0, 0,
+     "the other server is told the client's Host, not that of the URL (false)"},
+};
+
+static int l_proxy(lua_State *L)
+{
+    struct proxy_options o = {.timeout = 60000, .connect_timeout = 10000};
+    slice text = l_check_slice(L, 1);
+    lua_settop(L, 2);
+    if (!lua_isnil(L, 2))
+        l_read_options(L, 2, "medusa.http.proxy", proxy_options, COUNT_OF(proxy_options), &o);
+    struct proxy *p = lua_newuserdatauv(L, sizeof *p + text.n, 0);
+    const char *why;
+    *p = (struct proxy){.handler.ops = &proxy_ops,
+                        .host = version_of(L)->host,
+                        .timeout_ms = o.timeout,
+                        .connect_ms = o.connect_timeout,
+                        .keeps_host = o.keep_host};
+    memcpy(p + 1, text.p, text.n);
+    if (!url_parse(slice_of(p + 1, text.n), &p->url, &why))
+        return luaL_error(L, "medusa.http.proxy: \"%s\": %s", text.p, why);
+    if (p->url.scheme == URL_HTTPS || slice_find(p->url.target, '?') >= 0)
+        return luaL_error(
+            L, "medusa.http.proxy: \"%s\": http:// or unix: without a query is expected", text.p);
+    (void)luaL_ref(L, LUA_REGISTRYINDEX); /* lives as long as the version */
+    l_push_handler(L, &p->handler);
+    return 1;
+}
+
 const struct l_function l_client_functions[] = {
     {"medusa.http.get", l_get, "(url, [options]) -> {status, headers, body} | nil, error",
      "Asks another server. The names in headers are in any case, as in req.headers. A status of "
@@ -340,6 +382,12 @@ const struct l_function l_client_functions[] = {
      "pieces; redirects are not followed and bodies may be of any size, unless redirects and "
      "max_body say otherwise.",
      true},
+    {"medusa.http.proxy", l_proxy, "(url, [options]) -> handler",
+     "A handler that hands requests on to another server: its path, if any, and then the "
+     "request's. Both bodies are streamed. "
+     "X-Forwarded-For and X-Forwarded-Host are added. 502 and 504 when the other server fails. "
+     "Options: timeout (60s), "
+     "connect_timeout (10s), keep_host (false)."},
 };
 const size_t l_client_function_count = COUNT_OF(l_client_functions);
 

@@ -337,10 +337,12 @@ static void test_reloads(void **state)
     "  assert(medusa.http.request{url = 'unix:%1$s:/e', method = 'POST', json = {1}, timeout = 0.5})\n" \
     "  local r <close> = assert(medusa.http.open{url = 'unix:%1$s:/x', timeout = 0.5})\n"            \
     "  while r:read() do end\n"                                                                    \
+    "  assert(medusa.http.request{url = 'unix:%1$s:/p/e', method = 'POST', body = 'b', timeout = 0.5})\n" \
     "  medusa.tcp.connect('unix:/nowhere/x') medusa.http.get('unix:/nowhere/x:/')\n"               \
     "end\n"                                                                                        \
     "medusa.http.server { listen = 'unix:%1$s', routes = {\n"                                      \
     "  ['/net'] = function() local ok, why = pcall(all) return ok and 'all' or why end,\n"         \
+    "  ['/p/*rest'] = medusa.http.proxy('unix:%1$s:/x'), ['/x/*rest'] = function(req) return req:body() end,\n" \
     "  ['/x'] = function(req) return 'x' end, ['/e'] = function(req) return req:body() end } }\n"  \
     "medusa.udp.server { listen = '127.0.0.1:0', on_datagram = print }\n"
 
