@@ -48,13 +48,12 @@ static void detach(struct l_request *r)
     ex->on_room = NULL;
 }
 
-/* Some other task may wait for the body of a request that is over. */
-static void wake_reader(struct l_request *r)
+/* Whoever waits for the body of a request that is over, perhaps another task. */
+static struct l_task *take_reader(struct l_request *r)
 {
     struct l_task *reader = r->body.waiter;
     r->body.waiter = NULL;
-    if (reader)
-        l_task_wake(reader);
+    return reader;
 }
 
 /* The client is gone. The function is told when it looks. */
@@ -62,8 +61,10 @@ static void on_gone(struct exchange *ex)
 {
     struct l_request *r = ex->state;
     struct l_task *writer = r->waits_for_room ? r->task : NULL;
+    struct l_task *reader = take_reader(r);
     detach(r);
-    wake_reader(r);
+    if (reader)
+        l_task_wake(reader);
     if (writer)
         l_task_wake(writer);
 }
@@ -143,13 +144,12 @@ static void fail(struct exchange *ex, int status)
 }
 
 /* To the handler its part of the tree is all there is: as for a route that leads to it at once. */
-static void delegate_to(struct http_handler *handler, struct exchange *ex, const struct l_request *r)
+static void set_delegate_path(struct exchange *ex, const struct l_request *r)
 {
     if (r->delegate_path.p)
         ex->path = r->delegate_path;
     else if (r->match && r->match->rest.p)
         ex->path = slice_of(r->match->rest.p - 1, r->match->rest.n + 1);
-    handler->ops->handle(handler, ex);
 }
 
 static void on_done(struct l_task *t, const char *error)
@@ -163,17 +163,23 @@ static void on_done(struct l_task *t, const char *error)
     }
     struct http_handler *delegate = r->delegate;
     int status = error ? t->error_status : r->fail_status;
+    bool has_failed = error || status;
+    struct l_task *reader = take_reader(r);
+    if (delegate)
+        set_delegate_path(ex, r);
     r->task = NULL;
     detach(r);
     if (error && !status)
         log_failure(t, ex, error);
-    if (error || status)
+    if (reader)
+        l_task_wake(reader);
+    /* *r and [error] may be gone from here on: the task has ended, and Lua has run. */
+    if (has_failed)
         fail(ex, status);
     else if (delegate)
-        delegate_to(delegate, ex, r);
+        delegate->ops->handle(delegate, ex);
     else
         exchange_end(ex);
-    wake_reader(r);
 }
 
 /* ---- Beginning ---- */

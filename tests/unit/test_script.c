@@ -5,6 +5,7 @@
 #include "script/declare.h"
 #include "script/http_unit.h"
 #include "script/unit.h"
+#include "wire/mime.h"
 
 #define SCRIPT                                                                                     \
     "local t = {}\n"                                                                               \
@@ -32,7 +33,46 @@ static const char requests[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
                                "GET /fail HTTP/1.1\r\nHost: x\r\n\r\n"
                                "GET /none HTTP/1.1\r\nHost: x\r\n\r\n";
 
+/* The same with what waits for workers: files, and work. */
+#define FILES_SCRIPT                                                                               \
+    "local root = os.getenv 'MEDUSA_SOURCE' or '.'\n"                                              \
+    "local tree = medusa.files(root .. '/tests/unit')\n"                                           \
+    "local scratch = medusa.files('/tmp', {write = true})\n"                                       \
+    "local files = medusa.http.files(tree, {listing = true, max_age = 10, headers = {X = 'y'}})\n" \
+    "medusa.http.server { listen = '127.0.0.1:0', routes = {\n"                                    \
+    "  ['/'] = function(req) return 'hello' end,\n"                                                \
+    "  ['/f/'] = files,\n"                                                                         \
+    "  ['/fn/'] = function(req) return files(req) end,\n"                                          \
+    "  ['/file'] = function(req) return {file = 'meson.build', tree = tree} end,\n"                \
+    "  ['/read'] = function(req) return (tree:read('meson.build')) .. tree:stat('/').kind end,\n"  \
+    "  ['/list'] = function(req) return tostring(#tree:list()) end,\n"                             \
+    "  ['/write'] = function(req)\n"                                                               \
+    "    return tostring(scratch:write('medusa-test-sweep', 'x')) .. tostring(scratch:remove('medusa-test-sweep')) end,\n" \
+    "  ['/work'] = function(req) return {json = {medusa.work(function(t) return t[1], t end, {'a', {1}})}} end,\n" \
+    "} }\n"                                                                                        \
+    "medusa.tcp.server { listen = '127.0.0.1:0', handle = function(conn)\n"                        \
+    "  for line in conn:lines() do conn:write(line:upper(), tostring(tree:stat('/')), '\\n') end end }\n"
+
+static const char file_requests[] = "GET /f/meson.build HTTP/1.1\r\nHost: x\r\n\r\n"
+                                    "GET /f/ HTTP/1.1\r\nHost: x\r\n\r\n"
+                                    "GET /fn/vfs_rig.h HTTP/1.1\r\nHost: x\r\n\r\n"
+                                    "GET /file HTTP/1.1\r\nHost: x\r\n\r\n"
+                                    "GET /read HTTP/1.1\r\nHost: x\r\n\r\n"
+                                    "GET /list HTTP/1.1\r\nHost: x\r\n\r\n"
+                                    "GET /write HTTP/1.1\r\nHost: x\r\n\r\n"
+                                    "GET /work HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/* Both make 8 answers. */
+static const struct subject {
+    slice script;
+    const char *requests;
+    int reloads;
+} subjects[] = {{SLICE(SCRIPT), requests, 200}, {SLICE(FILES_SCRIPT), file_requests, 50}};
+
 struct rig {
+    const struct subject *subject;
+    struct mem_owner owner;
+    struct mime_table *mime;
     struct test_net *net;
     struct io io;
     struct host host;
@@ -42,11 +82,14 @@ struct rig {
     unsigned ended;
 };
 
-static void rig_begin(struct rig *r)
+static void rig_begin(struct rig *r, const struct subject *subject)
 {
-    *r = (struct rig){.net = net_new(NET_EPOLL_UNIX, 0)};
+    *r = (struct rig){.net = net_new(NET_EPOLL_UNIX, 0), .subject = subject};
+    mem_owner_init(&r->owner, &r->net->book, "test");
+    r->mime = mime_new(&r->owner);
+    assert_non_null(r->mime);
     io_init(&r->io, r->net->loop, &r->net->book);
-    r->host = (struct host){.io = &r->io, .book = &r->net->book, .log = &r->quiet, .max_sessions = 100};
+    r->host = (struct host){.io = &r->io, .book = &r->net->book, .log = &r->quiet, .mime = r->mime, .max_sessions = 100};
     assert_int_equal(host_init(&r->host), 0);
     struct unit_limits limits;
     unit_limits_default(&limits);
@@ -67,6 +110,8 @@ static void rig_end(struct rig *r)
     host_fini(&r->host);
     net_turn(r->net);
     io_fini(&r->io);
+    mime_free(&r->mime);
+    mem_owner_fini(&r->owner);
     net_free(&r->net);
 }
 
@@ -153,24 +198,24 @@ static void ask_line(struct rig *r)
     peer_free(&a.peer);
 }
 
-static void test_requests(void **state)
+static void check_requests_of(const struct subject *subject)
 {
     struct rig r;
-    rig_begin(&r);
-    assert_true(load(&r, SLICE(SCRIPT)));
-    ask(&r, requests, 8);
+    rig_begin(&r, subject);
+    assert_true(load(&r, subject->script));
+    ask(&r, subject->requests, 8);
     ask_line(&r);
     rig_end(&r);
 }
 
-static void test_reloads(void **state)
+static void check_reloads_of(const struct subject *subject)
 {
     struct rig r;
-    rig_begin(&r);
+    rig_begin(&r, subject);
     size_t after_ten = 0;
-    for (int i = 0; i < 200; i++) {
-        assert_true(load(&r, SLICE(SCRIPT)));
-        ask(&r, requests, 8);
+    for (int i = 0; i < subject->reloads; i++) {
+        assert_true(load(&r, subject->script));
+        ask(&r, subject->requests, 8);
         assert_false(load(&r, SLICE("error 'no'")));
         net_turn(r.net);
         net_turn(r.net);
@@ -182,47 +227,49 @@ static void test_reloads(void **state)
 }
 
 /* Every allocation of a load fails in turn: nothing is loaded then, or all; the version that was there goes on. */
-static void sweep_load(bool forever)
+static void sweep_load(const struct subject *subject, bool forever)
 {
     struct rig r;
-    rig_begin(&r);
-    assert_true(load(&r, SLICE(SCRIPT)));
+    rig_begin(&r, subject);
+    assert_true(load(&r, subject->script));
     bool failed = true;
     for (uint64_t n = 1; failed; n++) {
         assert_true(n < 20000);
         r.net->book.refused = 0;
         r.net->book.fail_at = n;
         r.net->book.fail_forever = forever;
-        bool loaded = load(&r, SLICE(SCRIPT));
+        bool loaded = load(&r, subject->script);
         failed = r.net->book.refused > 0;
         r.net->book.fail_at = 0;
         r.net->book.refused = 0;
         assert_true(loaded || failed);
         assert_non_null(r.unit->current);
         if (n % 16 == 0 || !failed)
-            ask(&r, requests, 8);
+            ask(&r, subject->requests, 8);
     }
     rig_end(&r);
 }
 
 static void test_load_without_memory(void **state)
 {
-    sweep_load(false);
-    sweep_load(true);
+    for (size_t i = 0; i < COUNT_OF(subjects); i++) {
+        sweep_load(&subjects[i], false);
+        sweep_load(&subjects[i], true);
+    }
 }
 
-static void sweep_requests(bool forever)
+static void sweep_requests(const struct subject *subject, bool forever)
 {
     struct rig r;
-    rig_begin(&r);
-    assert_true(load(&r, SLICE(SCRIPT)));
+    rig_begin(&r, subject);
+    assert_true(load(&r, subject->script));
     bool failed = true;
     for (uint64_t n = 1; failed; n++) {
         assert_true(n < 2000);
         r.net->book.refused = 0;
         r.net->book.fail_at = n;
         r.net->book.fail_forever = forever;
-        ask(&r, requests, 8);
+        ask(&r, subject->requests, 8);
         failed = r.net->book.refused > 0;
         r.net->book.fail_at = n;
         ask_line(&r);
@@ -235,8 +282,22 @@ static void sweep_requests(bool forever)
 
 static void test_requests_without_memory(void **state)
 {
-    sweep_requests(false);
-    sweep_requests(true);
+    for (size_t i = 0; i < COUNT_OF(subjects); i++) {
+        sweep_requests(&subjects[i], false);
+        sweep_requests(&subjects[i], true);
+    }
+}
+
+static void test_requests(void **state)
+{
+    for (size_t i = 0; i < COUNT_OF(subjects); i++)
+        check_requests_of(&subjects[i]);
+}
+
+static void test_reloads(void **state)
+{
+    for (size_t i = 0; i < COUNT_OF(subjects); i++)
+        check_reloads_of(&subjects[i]);
 }
 
 int main(void)
