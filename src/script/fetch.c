@@ -40,8 +40,9 @@ static slice put(char **at, slice s)
 }
 
 /* Fields and their texts in one block. NULL without memory. */
-static struct http_field *copy_fields(struct mem_owner *owner, const struct http_field *fields, unsigned count, size_t more,
-                                      size_t *bytes_out, char **rest_out)
+static struct http_field *copy_fields(struct mem_owner *owner, const struct http_field *fields,
+                                      unsigned count, size_t more, size_t *bytes_out,
+                                      char **rest_out)
 {
     size_t bytes = count * sizeof *fields + more + 1;
     for (unsigned i = 0; i < count; i++)
@@ -51,8 +52,9 @@ static struct http_field *copy_fields(struct mem_owner *owner, const struct http
         return NULL;
     char *at = (char *)(copy + count);
     for (unsigned i = 0; i < count; i++)
-        copy[i] = (struct http_field){
-            .name = put(&at, fields[i].name), .value = put(&at, fields[i].value), .id = fields[i].id};
+        copy[i] = (struct http_field){.name = put(&at, fields[i].name),
+                                      .value = put(&at, fields[i].value),
+                                      .id = fields[i].id};
     *bytes_out = bytes;
     *rest_out = at;
     return copy;
@@ -65,7 +67,8 @@ static void on_head(struct http_request *r)
     struct fetch *f = of_request(r);
     char *rest;
     f->status = r->status;
-    f->fields = copy_fields(f->owner, r->answer->fields, r->answer->field_count, 0, &f->head_n, &rest);
+    f->fields =
+        copy_fields(f->owner, r->answer->fields, r->answer->field_count, 0, &f->head_n, &rest);
     f->head = (char *)f->fields;
     if (!f->fields) {
         http_request_cancel(r);
@@ -82,7 +85,8 @@ static bool append(struct fetch *f, slice data)
 {
     if (f->room_n - f->data.n < data.n) {
         size_t room = MAX(f->data.n + data.n, MAX(f->room_n * 2, 4096));
-        char *p = f->room ? mem_resize(f->owner, f->room, f->room_n, room) : mem_alloc(f->owner, room);
+        char *p =
+            f->room ? mem_resize(f->owner, f->room, f->room_n, room) : mem_alloc(f->owner, room);
         if (!p)
             return false;
         f->room = p;
@@ -201,7 +205,8 @@ static bool start(struct fetch *f, const char **why_out)
     return client && error == 0;
 }
 
-struct fetch *fetch_new(struct version *v, const struct fetch_spec *spec, struct l_link *link, const char **why_out)
+struct fetch *fetch_new(struct version *v, const struct fetch_spec *spec, struct l_link *link,
+                        const char **why_out)
 {
     struct fetch *f = mem_alloc0(&v->host->owner, sizeof *f);
     *why_out = "not enough memory";

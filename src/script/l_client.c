@@ -20,14 +20,18 @@ struct client_options {
 #define AT(member) offsetof(struct client_options, member)
 
 static const struct l_option options[] = {
-    {"url", OPTION_OTHER, 0, 0, 0, "\"http://host[:port]/path\", or \"unix:/path/of/socket:/path\""},
+    {"url", OPTION_OTHER, 0, 0, 0,
+     "\"http://host[:port]/path\", or \"unix:/path/of/socket:/path\""},
     {"method", OPTION_OTHER, 0, 0, 0, "GET"},
     {"headers", OPTION_OTHER, 0, 0, 0, "{Name = value, or a list of values}"},
     {"body", OPTION_OTHER, 0, 0, 0, "text to send"},
     {"json", OPTION_OTHER, 0, 0, 0, "a value to send as JSON, instead of body"},
-    {"timeout", OPTION_TIME, AT(timeout), 1, 86400000, "longest time for everything; of open: for the head, and between two pieces (30s)"},
-    {"connect_timeout", OPTION_TIME, AT(connect_timeout), 1, 86400000, "longest time until the connection is there (10s)"},
-    {"redirects", OPTION_COUNT, AT(redirects), 0, 20, "how many are followed, with GET and HEAD (5; open: 0)"},
+    {"timeout", OPTION_TIME, AT(timeout), 1, 86400000,
+     "longest time for everything; of open: for the head, and between two pieces (30s)"},
+    {"connect_timeout", OPTION_TIME, AT(connect_timeout), 1, 86400000,
+     "longest time until the connection is there (10s)"},
+    {"redirects", OPTION_COUNT, AT(redirects), 0, 20,
+     "how many are followed, with GET and HEAD (5; open: 0)"},
     {"max_body", OPTION_SIZE, AT(max_body), 0, 0, "largest body of the answer (16M; open: 0, any)"},
 };
 
@@ -42,7 +46,8 @@ static void add_field(lua_State *L, struct fetch_spec *spec, slice name, int at)
     spec->fields[spec->field_count++] = (struct http_field){.name = name, .value = slice_of(p, n)};
 }
 
-/* The value on the top. A number becomes a string of the stack, which stays there; so do all values. */
+/* The value on the top. A number becomes a string of the stack, which stays there; so do all
+ * values. */
 static void add_values(lua_State *L, struct fetch_spec *spec, slice name)
 {
     if (!lua_istable(L, -1)) {
@@ -63,7 +68,8 @@ static void read_headers(lua_State *L, struct fetch_spec *spec, int at)
     if (lua_getfield(L, at, "headers") == LUA_TNIL)
         return;
     if (!lua_istable(L, -1))
-        luaL_error(L, "headers: a table is expected: {[\"X-Name\"] = \"value\"}, not %s", luaL_typename(L, -1));
+        luaL_error(L, "headers: a table is expected: {[\"X-Name\"] = \"value\"}, not %s",
+                   luaL_typename(L, -1));
     int headers = lua_gettop(L);
     lua_pushnil(L);
     while (lua_next(L, headers)) {
@@ -318,21 +324,31 @@ static int get_index(lua_State *L)
 
 const struct l_function l_client_functions[] = {
     {"medusa.http.get", l_get, "(url, [options]) -> {status, headers, body} | nil, error",
-     "Asks another server. The names in headers are in any case, as in req.headers. A status of 400 or more is an answer, not an error. "
-     "Options: see medusa.http.request.", true},
-    {"medusa.http.request", l_http_request, "{url = URL, ...} -> {status, headers, body} | nil, error",
-     "The same with method (GET), headers, body or json, timeout for everything (30s), connect_timeout (10s), redirects (5), "
-     "max_body (16M). Connections are kept for the next request to the same server. No https yet.", true},
+     "Asks another server. The names in headers are in any case, as in req.headers. A status of "
+     "400 or more is an answer, not an error. "
+     "Options: see medusa.http.request.",
+     true},
+    {"medusa.http.request", l_http_request,
+     "{url = URL, ...} -> {status, headers, body} | nil, error",
+     "The same with method (GET), headers, body or json, timeout for everything (30s), "
+     "connect_timeout (10s), redirects (5), "
+     "max_body (16M). Connections are kept for the next request to the same server. No https yet.",
+     true},
     {"medusa.http.open", l_http_open, "{url = URL, ...} -> response | nil, error",
-     "The same for an answer that is read piece by piece: returns when its head has come. timeout is for the head and between two "
-     "pieces; redirects are not followed and bodies may be of any size, unless redirects and max_body say otherwise.", true},
+     "The same for an answer that is read piece by piece: returns when its head has come. timeout "
+     "is for the head and between two "
+     "pieces; redirects are not followed and bodies may be of any size, unless redirects and "
+     "max_body say otherwise.",
+     true},
 };
 const size_t l_client_function_count = COUNT_OF(l_client_functions);
 
 const struct l_function l_response_methods[] = {
     {"response:read", l_read, "() -> bytes | nil, error",
-     "The next piece of the body; nil at its end. Who reads slowly makes the other server wait.", true},
-    {"response:close", l_close, "()", "Ends it early. Forgetting the response does the same, later."},
+     "The next piece of the body; nil at its end. Who reads slowly makes the other server wait.",
+     true},
+    {"response:close", l_close, "()",
+     "Ends it early. Forgetting the response does the same, later."},
     {"response.status", NULL, "", "200, 404, ..."},
     {"response.headers", NULL, "", "The fields of the answer, their names in any case."},
 };

@@ -22,6 +22,8 @@
     X(l_tcp_functions, l_tcp_function_count)                                                                           \
     X(l_net_functions, l_net_function_count)                                                                           \
     X(l_conn_methods, l_conn_method_count)                                                                             \
+    X(l_udp_functions, l_udp_function_count)                                                                           \
+    X(l_udp_methods, l_udp_method_count)                                                                               \
     X(l_files_functions, l_files_function_count)                                                                       \
     X(l_tree_methods, l_tree_method_count)                                                                             \
     X(l_shared_functions, l_shared_function_count)                                                                     \

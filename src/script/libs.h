@@ -17,6 +17,7 @@ void l_open_wrappers(lua_State *L); /* medusa.http.basic_auth ...; after l_open_
 void l_open_tcp(lua_State *L);     /* medusa.tcp */
 void l_open_net(lua_State *L);     /* medusa.resolve, medusa.tcp.connect: after l_open_tcp */
 void l_open_client(lua_State *L);  /* medusa.http.get and its kin: after l_open_http */
+void l_open_udp(lua_State *L);     /* medusa.udp */
 void l_open_json(lua_State *L);    /* medusa.json */
 void l_open_unit(lua_State *L);    /* medusa.unit */
 void l_open_shared(lua_State *L);  /* medusa.shared */

@@ -216,6 +216,7 @@ static int open_libraries(lua_State *L)
     l_open_tcp(L);
     l_open_net(L);
     l_open_client(L);
+    l_open_udp(L);
     l_open_json(L);
     l_open_unit(L);
     l_open_shared(L);

@@ -32,6 +32,11 @@ end
 for _, name in ipairs {"load", "setmetatable", "collectgarbage", "tostring", "tonumber", "pcall", "select", "rawset", "next", "type", "require"} do
   if _G[name] then functions[#functions + 1] = _G[name] names[_G[name]] = name end
 end
+if medusa.sqlite then
+  local function open(_, options) return medusa.sqlite(":memory:", options) end
+  functions[#functions + 1] = open
+  names[open] = "medusa.sqlite"
+end
 table.sort(functions, function(a, b) return names[a] < names[b] end) -- the same seed, the same calls
 
 local methods = {
