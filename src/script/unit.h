@@ -110,7 +110,7 @@ void version_hold(struct version *v);
 void version_release(struct version *v);
 
 /* Of the code that is running on L. Every coroutine carries its version's address; its lowest bit says that the coroutine
- * waits for the loop inside another one (l_coroutine.c), where nobody else may resume it. */
+ * waits for the loop inside another one (l_coroutine.c), or is a task's own: nobody else may resume or close it. */
 static inline struct version *version_of(lua_State *L)
 {
     return (struct version *)(*(uintptr_t *)lua_getextraspace(L) & ~(uintptr_t)1);
