@@ -327,11 +327,6 @@ static void free_live(struct live *l)
     mem_free(&l->host->owner, lu, sizeof *lu);
 }
 
-static struct server *no_sessions(struct live *l)
-{
-    return NULL;
-}
-
 const struct server_kind udp_kind = {
     .name = "udp",
     .make = make,
@@ -343,6 +338,5 @@ const struct server_kind udp_kind = {
     .drain = nothing,
     .abort = nothing,
     .is_empty = is_empty,
-    .server = no_sessions,
     .free = free_live,
 };
