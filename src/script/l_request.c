@@ -38,6 +38,8 @@ static void detach(struct l_request *r)
         return;
     r->waits_for_room = false;
     upload_end_all(&r->uploads);
+    if (r->events)
+        l_events_detach(r->events);
     r->ex = NULL;
     ex->state = NULL;
     ex->on_gone = NULL;
@@ -52,11 +54,15 @@ int l_request_gc(lua_State *L)
     return 0;
 }
 
-/* Some other task may wait for the body of a request that is over. */
-static void wake_reader(struct l_request *r)
+/* Other tasks than the handler's may wait for the body of a request that is over, or for its stream of events. */
+static void wake_others(struct l_request *r)
 {
     struct l_task *reader = r->body.waiter;
+    struct l_events *events = r->events;
     r->body.waiter = NULL;
+    r->events = NULL;
+    if (events)
+        l_events_wake(events);
     if (reader)
         l_task_wake(reader);
 }
@@ -67,7 +73,7 @@ static void on_gone(struct exchange *ex)
     struct l_request *r = ex->state;
     struct l_task *writer = r->waits_for_room ? r->task : NULL;
     detach(r);
-    wake_reader(r);
+    wake_others(r);
     if (writer)
         l_task_wake(writer);
 }
@@ -75,10 +81,12 @@ static void on_gone(struct exchange *ex)
 static void on_room(struct exchange *ex)
 {
     struct l_request *r = ex->state;
-    if (!r->waits_for_room)
-        return;
+    struct l_task *writer = r->waits_for_room ? r->task : NULL;
     r->waits_for_room = false;
-    l_task_wake(r->task);
+    if (r->events)
+        l_events_on_room(r->events); /* *r may be gone now */
+    if (writer)
+        l_task_wake(writer);
 }
 
 /* ---- The task ---- */
@@ -107,7 +115,7 @@ static int body(lua_State *L)
 {
     struct start *start = lua_touserdata(L, 1);
     struct exchange *ex = start->ex;
-    struct l_request *r = l_new_object(L, META_REQUEST, sizeof *r, 1);
+    struct l_request *r = l_new_object(L, META_REQUEST, sizeof *r, 2);
     list_init(&r->uploads);
     keep_match(L, r, ex, start->match);
     r->ex = ex;
@@ -159,7 +167,7 @@ static void on_done(struct l_task *t, const char *error)
         delegate->ops->handle(delegate, ex);
     else
         exchange_end(ex);
-    wake_reader(r);
+    wake_others(r);
 }
 
 void l_request_start(struct version *v, const struct target *target, struct exchange *ex,

@@ -13,6 +13,7 @@ void l_open_core(lua_State *L);    /* log, sleep, spawn, timers, include */
 void l_open_process(lua_State *L); /* medusa.memory, medusa.user ... */
 void l_open_http(lua_State *L);    /* medusa.http: servers, requests, replies */
 void l_open_upload(lua_State *L);  /* the files of forms */
+void l_open_events(lua_State *L);  /* server-sent events */
 void l_open_tcp(lua_State *L);     /* medusa.tcp */
 void l_open_json(lua_State *L);    /* medusa.json */
 void l_open_encodings(lua_State *L); /* medusa.base64, .hex, .html, .url */

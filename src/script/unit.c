@@ -83,6 +83,7 @@ static void retire_version(struct version *v)
 {
     v->is_over = true;
     l_task_kill_background(v);
+    l_events_close_all(v);
     l_task_drop_idle(v);
     version_release(v);
 }
@@ -176,6 +177,7 @@ static int open_libraries(lua_State *L)
     l_open_process(L);
     l_open_http(L);
     l_open_upload(L);
+    l_open_events(L);
     l_open_tcp(L);
     l_open_json(L);
     l_open_encodings(L);
@@ -198,6 +200,7 @@ struct version *version_new(struct unit *unit)
                           .holders = 1};
     v->settings.drain_ms = 30000;
     list_init(&v->tasks);
+    list_init(&v->events);
     list_init(&v->declared);
     list_init(&v->idle);
     loop_deferred_init(&v->grave, free_version);

@@ -60,6 +60,7 @@ struct version {
     size_t heap_bytes;      /* held by Lua now */
     size_t heap_limit;
     struct list_node tasks; /* that have begun and not ended */
+    struct list_node events; /* open streams of events: l_events.c */
     struct list_node declared; /* struct declared, in the order of the script */
     struct process_settings settings;
     bool is_loading;        /* the main chunk runs: servers may be declared */
@@ -113,6 +114,9 @@ static inline void version_mark_waiting(lua_State *co, bool is_waiting)
 {
     *(uintptr_t *)lua_getextraspace(co) = (uintptr_t)version_of(co) | is_waiting;
 }
+
+/* Streams of events would never end by themselves (l_events.c). */
+void l_events_close_all(struct version *v);
 
 /* ---- For the parts of the load (unit.c, declare.c). ---- */
 
