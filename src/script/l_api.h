@@ -28,8 +28,8 @@ const struct l_function *l_described(size_t i, size_t *count_out);
 
 enum l_meta { META_REQUEST, META_CONN, META_HANDLER, META_DECLARED, META_TREE, META_TASK, META_UPLOAD, META_EVENTS,
               META_UDP, META_RESPONSE, META_DB, META_SUB, META_TIMER, META_TRANSACTION, META_SPARE, META_HEADERS, META_JSON_ARRAY,
-              META_JOB, META_MODULE };
-_Static_assert(META_MODULE < L_META_COUNT, "unit.h keeps room for all");
+              META_JOB, META_MODULE, META_FILE };
+_Static_assert(META_FILE < L_META_COUNT, "unit.h keeps room for all");
 
 /* Makes the metatable of [meta] from rows of methods and keeps it in the version: __index is the table of methods, unless
  * [index] is given: it gets that table as its upvalue then. [gc] may be NULL. __name is [name]. RAISES. */

@@ -314,6 +314,7 @@ const size_t l_files_function_count = COUNT_OF(l_files_functions),
 
 void l_open_files(lua_State *L)
 {
+    l_open_file(L);
     l_make_meta(L, META_TREE, "tree", l_tree_methods, l_tree_method_count, NULL, NULL);
     l_set_functions(L, l_files_functions, l_files_function_count);
     lua_getfield(L, -1, "http");

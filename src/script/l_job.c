@@ -69,7 +69,7 @@ void l_job_back(struct l_job *job)
     version_release(v);
 }
 
-static int collect(lua_State *L)
+int l_job_collect(lua_State *L)
 {
     struct l_job_handle *handle = lua_touserdata(L, 1);
     struct l_job *job = l_link_drop(&handle->link);
@@ -94,5 +94,5 @@ void l_job_free_all(struct version *v)
 
 void l_open_job(lua_State *L)
 {
-    l_make_meta(L, META_JOB, "job", NULL, 0, NULL, collect);
+    l_make_meta(L, META_JOB, "job", NULL, 0, NULL, l_job_collect);
 }
