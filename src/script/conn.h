@@ -23,6 +23,8 @@ struct conn {
     /* read-only */
     struct stream *stream;
     struct version *version;
+    /* public: what ends it, when that is not (or not yet) the end of the stream alone; NULL: stream_close */
+    void (*finish)(struct conn *c);
     /* private */
     struct l_link *link;    /* to the userdata; NULL: there is none */
     struct l_task *reader;  /* waits for input */

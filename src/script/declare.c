@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/fmt.h"
+#include "protocol/server.h"
 
 #include <errno.h>
 
@@ -142,10 +143,23 @@ static void free_live(struct live *l)
     l->kind->free(l);
 }
 
+void declare_each(struct host *host, void (*visit)(struct live *l, void *ctx), void *ctx)
+{
+    LIST_EACH (u, &host->units)
+        LIST_EACH (n, &CONTAINER_OF(u, struct unit, link)->servers)
+            visit(of_link(n), ctx);
+    LIST_EACH (n, &host->leaving)
+        visit(of_link(n), ctx);
+}
+
 void live_check_empty(struct live *l)
 {
-    if (l->is_leaving && l->kind->is_empty(l))
-        free_live(l);
+    if (!l->is_leaving || !l->kind->is_empty(l))
+        return;
+    struct host *host = l->host;
+    free_live(l);
+    if (host->on_left)
+        host->on_left(host);
 }
 
 static void retire(struct live *l)
@@ -191,10 +205,23 @@ static void roll_back(struct unit *unit)
     }
 }
 
+/* The script may have said medusa.max_connections behind the declaration. */
+static void fit_sessions(struct declared *d)
+{
+    const struct version *v = d->version;
+    size_t most = v->host->max_sessions;
+    uint64_t said = v->unit->is_main ? v->settings.connections : v->host->connections;
+    if (said)
+        most = (size_t)MIN(said, most);
+    if (d->settings)
+        d->settings->max_sessions = MIN(d->settings->max_sessions, most);
+}
+
 static bool prepare(struct version *v, char *error, size_t bytes)
 {
     LIST_EACH (n, &v->declared) {
         struct declared *d = declared_of(n);
+        fit_sessions(d);
         d->live = find_heir(d);
     }
     LIST_EACH (n, &v->declared) {

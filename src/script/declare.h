@@ -12,6 +12,7 @@
 #define LISTEN_MAX 16
 
 struct server;
+struct server_settings;
 struct declared;
 struct live;
 
@@ -32,7 +33,7 @@ struct server_kind {
     void (*drain)(struct live *l);
     void (*abort)(struct live *l);
     bool (*is_empty)(const struct live *l);
-    /* Its sessions; NULL for a kind without. */
+    /* Its sessions. May be NULL: a kind without. */
     struct server *(*server)(struct live *l);
     void (*free)(struct live *l);
     /* What a declaration has beside its userdata; called before the state is closed. May be NULL. */
@@ -52,6 +53,7 @@ struct declared {
     struct version *version;
     unsigned listen_count;
     struct listen_at *listen; /* LISTEN_MAX of them, in the same userdata */
+    struct server_settings *settings; /* there too, or NULL: its most sessions are fitted to the process's */
     char where[128];          /* "site.lua:12": for messages */
     struct live *live;        /* private to the commit: what shall serve it */
 };
@@ -81,6 +83,9 @@ void declare_retire_all(struct unit *unit);
 
 /* Calls forget for all declarations of the version. */
 void declare_free_all(struct version *v);
+
+/* All live servers of the host, those that are leaving too. [visit] must not end one. */
+void declare_each(struct host *host, void (*visit)(struct live *l, void *ctx), void *ctx);
 
 /* Cuts every session of every live server of the host, for its end. */
 void declare_abort_all(struct host *host);

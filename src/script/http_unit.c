@@ -131,7 +131,9 @@ static struct live *make(struct declared *d)
 static void adopt(struct live *l)
 {
     struct live_http *lh = of_live(l);
-    http_server_change(&lh->http, &declared_of(lh)->settings);
+    struct declared_http *d = declared_of(lh);
+    http_server_change(&lh->http, &d->settings);
+    error_pages_share(&lh->http.pages, &d->pages);
 }
 
 static int listen_at(struct live *l, const struct addr *addr, bool proxied, void **port_out)
@@ -199,6 +201,7 @@ static void forget(struct declared *base)
         buf_release(&d->targets[i].text);
     mem_free(owner, d->targets, d->target_room * sizeof *d->targets);
     route_table_free(&d->routes);
+    error_pages_fini(&d->pages);
 }
 
 const struct server_kind http_kind = {

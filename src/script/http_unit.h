@@ -24,6 +24,7 @@ struct declared_http {
     struct declared base; /* first */
     struct listen_at listen[LISTEN_MAX];
     struct http_settings settings;
+    struct error_pages pages; /* the site's own; none by default */
     struct route_table *routes;
     struct target *targets;
     unsigned target_count, target_room;
@@ -36,6 +37,9 @@ struct live_http {
 };
 
 extern const struct server_kind http_kind;
+
+/* Reads all but routes and listen from the table at index 1 (l_http_options.c). RAISES. */
+void l_http_read_settings(lua_State *L, struct declared_http *d);
 
 /* A C handler as a Lua value: medusa.http.files(...) and its kin return one. [hold] is released with it (may be NULL). RAISES. */
 void l_push_handler(lua_State *L, struct http_handler *handler);
@@ -51,7 +55,7 @@ struct l_body {
     char *p; /* charged to the unit's heap */
     uint32_t n, room;
     bool has_begun, has_ended, is_streamed, has_failed;
-    bool waits; /* the task, for more */
+    struct l_task *waiter; /* for more */
 };
 
 /* A request as the script sees it; in a userdata. ex is NULL when the request is over. */
@@ -62,6 +66,7 @@ struct l_request {
     struct http_handler *delegate; /* answers when the function has returned ... */
     slice delegate_path;           /* ... for this path, in the exchange's arena; .p NULL: for what the route left of it */
     struct l_body body;
+    struct list_node uploads;      /* of its form: upload.h */
     bool waits_for_room;
     int16_t fail_status; /* the server's own page for this status is the answer */
 };
@@ -81,11 +86,26 @@ bool l_delegate(lua_State *L, struct l_request *r, int at);
 /* Adds the fields of the table at [at] ({Name = value or {values}}) to the response. RAISES. */
 void l_reply_fields(lua_State *L, struct exchange *ex, int at);
 
+/* Queries (l_query.c) and cookies (l_cookie.c). */
+int l_request_query_all(lua_State *L);
+int l_request_set_cookie(lua_State *L);
+void l_push_cookies(lua_State *L, const struct http1_req *req); /* a table; RAISES */
+/* Adds a Set-Cookie for each in the table at [at]. RAISES. */
+void l_reply_cookies(lua_State *L, struct exchange *ex, int at);
+
 /* Methods on bodies (l_body.c). */
 int l_request_body(lua_State *L);
 int l_request_read(lua_State *L);
-/* Drops what was read and not taken. */
+/* What has come was taken, or nobody will. */
 void l_body_free(struct version *v, struct l_request *r);
+int l_request_form(lua_State *L); /* l_form.c */
+/* Asks for the body when nobody has yet: whole, or in pieces (what has come stands in r->body, and not much more comes before
+ * exchange_resume_body). RAISES. */
+void l_body_begin(lua_State *L, struct l_request *r, bool is_streamed);
+/* To be returned by a binding function: k goes on when more has come, the body has ended or the request is over. RAISES. */
+int l_body_wait(lua_State *L, struct l_request *r, lua_KFunction k);
+/* What is returned then. RAISES. */
+int l_body_give_broken(lua_State *L, const struct l_request *r);
 
 extern const struct l_function l_request_methods[];
 extern const size_t l_request_method_count;
@@ -94,8 +114,9 @@ int l_request_index(lua_State *L);
 int l_request_newindex(lua_State *L);
 /* Puts the names of the fields into the table of methods on the top. RAISES. */
 void l_request_name_fields(lua_State *L);
+/* Pushes the table of header fields: one string a name. RAISES. */
+void l_push_headers(lua_State *L, const struct http_field *fields, unsigned count);
 /* __index of the table req.headers. */
 int l_headers_index(lua_State *L);
-int l_request_gc(lua_State *L);
 
 #endif

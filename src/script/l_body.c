@@ -50,14 +50,14 @@ static void on_body(struct exchange *ex, slice data, bool is_last)
     b->has_ended = is_last;
     if (b->is_streamed && b->n >= PIECE_MAX)
         exchange_pause_body(ex);
-    if (b->waits && (is_last || b->has_failed || (b->is_streamed && b->n))) {
-        b->waits = false;
-        l_task_wake(r->task);
+    struct l_task *waiter = b->waiter;
+    if (waiter && (is_last || b->has_failed || (b->is_streamed && b->n))) {
+        b->waiter = NULL;
+        l_task_wake(waiter);
     }
 }
 
-/* Asks for the body when nobody has yet. */
-static void begin(lua_State *L, struct l_request *r, bool is_streamed)
+void l_body_begin(lua_State *L, struct l_request *r, bool is_streamed)
 {
     struct l_body *b = &r->body;
     b->is_streamed = is_streamed;
@@ -80,11 +80,19 @@ static int take(lua_State *L, struct l_request *r)
     return 1;
 }
 
-static int wait(lua_State *L, struct l_request *r, lua_KFunction k)
+static void cancel_wait(struct l_task *t, void *what)
+{
+    struct l_request *r = what;
+    r->body.waiter = NULL;
+}
+
+int l_body_wait(lua_State *L, struct l_request *r, lua_KFunction k)
 {
     l_task_check_wait(L, "reading a body");
-    r->body.waits = true;
-    return l_task_wait(L, NULL, NULL, k, 0);
+    if (r->body.waiter)
+        return luaL_error(L, "another task is reading this body");
+    r->body.waiter = l_task_current(L);
+    return l_task_wait(L, cancel_wait, r, k, 0);
 }
 
 static bool is_broken(const struct l_request *r)
@@ -92,7 +100,7 @@ static bool is_broken(const struct l_request *r)
     return !r->ex || r->body.has_failed;
 }
 
-static int give_broken(lua_State *L, const struct l_request *r)
+int l_body_give_broken(lua_State *L, const struct l_request *r)
 {
     return l_fail(L, r->ex ? "not enough memory" : "the client is gone, or its body was refused");
 }
@@ -101,14 +109,14 @@ static int give_body(lua_State *L, int status, lua_KContext ctx)
 {
     struct l_request *r = lua_touserdata(L, 1);
     if (is_broken(r))
-        return give_broken(L, r);
-    return r->body.has_ended ? take(L, r) : wait(L, r, give_body);
+        return l_body_give_broken(L, r);
+    return r->body.has_ended ? take(L, r) : l_body_wait(L, r, give_body);
 }
 
 int l_request_body(lua_State *L)
 {
     struct l_request *r = l_check_request(L, 1);
-    begin(L, r, false);
+    l_body_begin(L, r, false);
     exchange_resume_body(r->ex);
     return give_body(L, LUA_OK, 0);
 }
@@ -117,17 +125,17 @@ static int give_piece(lua_State *L, int status, lua_KContext ctx)
 {
     struct l_request *r = lua_touserdata(L, 1);
     if (is_broken(r))
-        return give_broken(L, r);
+        return l_body_give_broken(L, r);
     if (r->body.n)
         return take(L, r);
     if (r->body.has_ended)
         return 0;
     exchange_resume_body(r->ex);
-    return r->ex && (r->body.n || r->body.has_ended) ? give_piece(L, LUA_OK, 0) : wait(L, r, give_piece);
+    return r->ex && (r->body.n || r->body.has_ended) ? give_piece(L, LUA_OK, 0) : l_body_wait(L, r, give_piece);
 }
 
 int l_request_read(lua_State *L)
 {
-    begin(L, l_check_request(L, 1), true);
+    l_body_begin(L, l_check_request(L, 1), true);
     return give_piece(L, LUA_OK, 0);
 }

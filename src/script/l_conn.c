@@ -50,7 +50,9 @@ void conn_gone(struct conn *c)
 
 void conn_finish(struct conn *c)
 {
-    if (stream_is_open(c->stream))
+    if (c->finish)
+        c->finish(c);
+    else
         stream_close(c->stream, false);
 }
 
@@ -72,11 +74,13 @@ void conn_on_room(struct conn *c)
 
 void conn_on_deadline(struct conn *c)
 {
-    struct l_task *writer = c->writer;
+    struct l_task *reader = c->reader, *writer = c->writer;
+    if (!reader && !writer)
+        return; /* set for a wait that is over */
     c->writer = NULL;
     c->has_timed_out = true;
     wake(&c->reader); /* *c may be gone now */
-    if (writer)
+    if (writer && writer != reader)
         l_task_wake(writer);
 }
 
@@ -92,17 +96,18 @@ static void cancel_wait(struct l_task *t, void *what)
         c->writer = NULL;
 }
 
-static void set_deadline(struct conn *c, int64_t now_ms)
-{
-    int64_t left = c->idle_ms ? c->idle_ms : INT64_MAX;
-    if (c->deadline_ms != INT64_MAX)
-        left = MIN(left, MAX(c->deadline_ms - now_ms, 0));
-    stream_set_deadline(c->stream, left == INT64_MAX ? -1 : left);
-}
-
 static int64_t now_of(const struct conn *c)
 {
     return loop_now_ms(c->stream->cls->io->loop);
+}
+
+/* [idle_ms] from now, or at the deadline that the script has set; 0: at that only. */
+static void set_deadline(struct conn *c, uint32_t idle_ms)
+{
+    int64_t left = idle_ms ? idle_ms : INT64_MAX;
+    if (c->deadline_ms != INT64_MAX)
+        left = MIN(left, MAX(c->deadline_ms - now_of(c), 0));
+    stream_set_deadline(c->stream, left == INT64_MAX ? -1 : left);
 }
 
 static bool is_late(const struct conn *c)
@@ -117,7 +122,7 @@ static int wait_input(lua_State *L, struct l_conn *handle, lua_KFunction k, lua_
     if (c->reader)
         return luaL_error(L, "another task is reading from this connection already");
     c->reader = l_task_current(L);
-    set_deadline(c, now_of(c));
+    set_deadline(c, c->idle_ms);
     stream_resume(c->stream);
     return l_task_wait(L, cancel_wait, handle, k, ctx);
 }
@@ -290,6 +295,11 @@ static int l_read_until(lua_State *L)
 
 /* ---- Writing ---- */
 
+static bool can_write(const struct conn *c)
+{
+    return stream_is_open(c->stream) && !stream_is_shut(c->stream);
+}
+
 /* Pushes from the arguments' bytes [from] on, until they end or the stream is full; where it stopped. < 0: it is over. */
 static lua_KContext push_from(lua_State *L, struct conn *c, lua_KContext from)
 {
@@ -301,7 +311,7 @@ static lua_KContext push_from(lua_State *L, struct conn *c, lua_KContext from)
         while (before + (lua_KContext)n > from) {
             slice rest = slice_skip(slice_of(p, n), (size_t)(from - before));
             slice piece = slice_head(rest, 32 * KIB);
-            if (!stream_is_open(c->stream) || !outq_push_copy(&c->stream->out, c->stream->cls->io, piece))
+            if (!can_write(c) || !outq_push_copy(&c->stream->out, c->stream->cls->io, piece))
                 return -1;
             from += (lua_KContext)piece.n;
             if (stream_is_full(c->stream))
@@ -329,7 +339,7 @@ static int write_rest(lua_State *L, int status, lua_KContext from)
         if (c->writer)
             return luaL_error(L, "another task is writing to this connection and waits for room");
         c->writer = l_task_current(L);
-        set_deadline(c, now_of(c));
+        set_deadline(c, c->idle_ms);
         return l_task_wait(L, cancel_wait, handle, write_rest, from);
     }
     lua_settop(L, 1);
@@ -345,6 +355,102 @@ static int l_write(lua_State *L)
     if (!l_link_object(handle))
         return l_fail(L, "closed");
     return write_rest(L, LUA_OK, 0);
+}
+
+static int l_shutdown(lua_State *L)
+{
+    struct l_conn *handle = check_handle(L);
+    struct conn *c = l_link_object(handle);
+    if (!c || !stream_is_open(c->stream))
+        return l_fail(L, "closed");
+    stream_shutdown(c->stream);
+    lua_settop(L, 1);
+    return 1;
+}
+
+/* ---- From one connection to another ---- */
+
+/* In a userdata at index 3, above both handles: lives as long as the wait. */
+struct pipe_ends {
+    const struct l_conn *from, *to;
+};
+
+/* The task is the reader of the one and the writer of the other, so that it hears of the end of either. */
+static void leave_pipe(struct l_task *t, void *what)
+{
+    const struct pipe_ends *ends = what;
+    struct conn *from = l_link_object(ends->from), *to = l_link_object(ends->to);
+    if (from && from->reader == t)
+        from->reader = NULL;
+    if (to && to->writer == t)
+        to->writer = NULL;
+}
+
+/* Copies what is there and fits. */
+static bool pump(struct conn *from, struct conn *to, lua_KContext *copied)
+{
+    struct stream *in = from->stream, *out = to->stream;
+    while (stream_peek(in).n && !stream_is_full(out)) {
+        slice piece = slice_head(stream_peek(in), 32 * KIB);
+        if (!outq_push_copy(&out->out, out->cls->io, piece))
+            return false;
+        stream_consume(in, piece.n);
+        *copied += (lua_KContext)piece.n;
+    }
+    from->scanned = 0;
+    stream_touch(out);
+    return true;
+}
+
+static int pipe_rest(lua_State *L, int status, lua_KContext copied);
+
+static int wait_pipe(lua_State *L, struct pipe_ends *ends, lua_KContext copied)
+{
+    struct conn *from = l_link_object(ends->from), *to = l_link_object(ends->to);
+    l_task_check_wait(L, "copying between connections");
+    if (from->reader)
+        return luaL_error(L, "another task is reading from this connection already");
+    if (to->writer)
+        return luaL_error(L, "another task is writing to that connection already");
+    to->writer = l_task_current(L);
+    if (stream_is_full(to->stream)) {
+        set_deadline(from, from->writer ? from->idle_ms : 0);
+        set_deadline(to, to->idle_ms);
+    } else {
+        from->reader = to->writer;
+        if (!to->reader)
+            set_deadline(to, 0);
+        set_deadline(from, from->idle_ms);
+        stream_resume(from->stream);
+    }
+    return l_task_wait(L, leave_pipe, ends, pipe_rest, copied);
+}
+
+static int pipe_rest(lua_State *L, int status, lua_KContext copied)
+{
+    struct pipe_ends *ends = lua_touserdata(L, 3);
+    leave_pipe(l_task_current(L), ends);
+    struct conn *from = l_link_object(ends->from), *to = l_link_object(ends->to);
+    if (!from || !to || !stream_is_open(from->stream) || !can_write(to))
+        return l_fail(L, "closed");
+    if (is_late(from) || is_late(to))
+        return end_of_input(L, is_late(from) ? from : to);
+    if (!pump(from, to, &copied))
+        return l_fail(L, "not enough memory");
+    if (!stream_is_eof(from->stream) || stream_peek(from->stream).n)
+        return wait_pipe(L, ends, copied);
+    lua_pushinteger(L, (lua_Integer)copied);
+    return 1;
+}
+
+static int l_pipe_to(lua_State *L)
+{
+    struct l_conn *from = check_handle(L);
+    struct l_conn *to = l_check_object(L, 2, META_CONN, "connection");
+    lua_settop(L, 2);
+    struct pipe_ends *ends = lua_newuserdatauv(L, sizeof *ends, 0);
+    *ends = (struct pipe_ends){from, to};
+    return pipe_rest(L, LUA_OK, 0);
 }
 
 /* ---- The rest ---- */
@@ -428,6 +534,11 @@ const struct l_function l_conn_methods[] = {
     {"conn:read_until", l_read_until, "(end, [max]) -> bytes | nil, error", "What comes before the text end, which is taken too.", true},
     {"conn:write", l_write, "(text, ...) -> conn | nil, error",
      "Sends; waits while the client takes less than it is given.", true},
+    {"conn:pipe_to", l_pipe_to, "(other) -> bytes | nil, error",
+     "Copies everything that comes, until the other side ends, to another connection, no faster than that one takes it. Then "
+     "other:shutdown() hands the end on.", true},
+    {"conn:shutdown", l_shutdown, "() -> conn | nil, error",
+     "Sends what was written, then tells the other side that no more will come. It can still be read from."},
     {"conn:deadline", l_deadline, "([time]) -> conn",
      "From that time on, counted from now, reads and writes return nil, \"timeout\". Without a time there is no deadline."},
     {"conn:close", l_close, "()", "Sends what was written, then ends the connection."},
@@ -438,7 +549,13 @@ const size_t l_conn_method_count = COUNT_OF(l_conn_methods);
 
 void l_open_conn(lua_State *L)
 {
-    l_make_meta(L, META_CONN, "connection", l_conn_methods, COUNT_OF(l_conn_methods), get_index, collect);
+    static const struct l_class class = {.meta = META_CONN,
+                                         .name = "connection",
+                                         .methods = l_conn_methods,
+                                         .count = COUNT_OF(l_conn_methods),
+                                         .index = get_index,
+                                         .gc = collect};
+    l_make_meta(L, &class);
     lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_CONN]);
     lua_pushcfunction(L, new_index);
     lua_setfield(L, -2, "__newindex");

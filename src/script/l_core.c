@@ -183,7 +183,7 @@ const struct l_function l_core_functions[] = {
     {"medusa.warn", l_log_warning, "(text)", "Writes a line to the log as a warning."},
     {"medusa.now", l_now, "() -> seconds", "Monotonic time in seconds, with milliseconds: for measuring."},
     {"medusa.time", l_time, "() -> seconds", "Seconds since 1970, with milliseconds."},
-    {"medusa.sleep", l_sleep, "(time)", "Waits: a time is seconds (0.5) or text (\"500ms\", \"2m\", \"1h\").", true},
+    {"medusa.sleep", l_sleep, "(time)", "Waits that long: seconds (0.5) or text (\"500ms\", \"2m\", \"1h\").", true},
     {"medusa.spawn", l_spawn, "(function, ...) -> task",
      "Runs function(...) as a task of its own, from the end of this turn on. It is ended when the script is replaced; an error in it is "
      "logged."},
@@ -201,6 +201,11 @@ const size_t l_core_count = COUNT_OF(l_core_functions), l_task_method_count = CO
 
 void l_open_core(lua_State *L)
 {
-    l_make_meta(L, META_TASK, "medusa task", l_task_methods, COUNT_OF(l_task_methods), NULL, collect_handle);
+    static const struct l_class class = {.meta = META_TASK,
+                                         .name = "medusa task",
+                                         .methods = l_task_methods,
+                                         .count = COUNT_OF(l_task_methods),
+                                         .gc = collect_handle};
+    l_make_meta(L, &class);
     l_set_functions(L, l_core_functions, COUNT_OF(l_core_functions));
 }

@@ -1,5 +1,8 @@
 /* l_declare: the part of a declaration that all kinds of servers have: where it listens. */
+#include "protocol/server.h"
 #include "script/l_api.h"
+
+#include <stdlib.h>
 
 static void read_address(lua_State *L, const char *what, struct listen_at *at)
 {
@@ -50,6 +53,19 @@ void *l_declare(lua_State *L, const struct server_kind *kind, size_t bytes, cons
     l_where(L, d->where, sizeof d->where);
     list_push_back(&v->declared, &d->link);
     return d;
+}
+
+void l_declare_unix_mode(lua_State *L, const char *what, struct server_settings *settings)
+{
+    int type = lua_getfield(L, 1, "unix_mode");
+    const char *text = type == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    char *end = NULL;
+    unsigned long mode = strtoul(text, &end, 8);
+    if (type != LUA_TNIL && (!text[0] || *end || mode > 0777 || text[0] < '0' || text[0] > '7'))
+        luaL_error(L, "%s: unix_mode: permissions as octal text are expected, as in \"0660\"", what);
+    if (type != LUA_TNIL)
+        settings->unix_mode = (mode_t)mode;
+    lua_pop(L, 1);
 }
 
 void l_declare_listen(lua_State *L, struct declared *base, const char *what, struct listen_at *listen)

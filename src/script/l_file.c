@@ -156,17 +156,18 @@ struct close_options {
     bool sync;
 };
 
-static const struct l_option close_rows[] = {
+const struct l_option l_file_close_options[] = {
     {"sync", OPTION_BOOL, offsetof(struct close_options, sync), 0, 0,
      "return when it is on the disk"},
 };
+const size_t l_file_close_option_count = COUNT_OF(l_file_close_options);
 
 static int l_close(lua_State *L)
 {
     struct close_options options = {0};
     struct open_file *o = check_file(L, "file:close");
     if (!lua_isnoneornil(L, 2))
-        l_read_options(L, 2, "file:close", close_rows, COUNT_OF(close_rows), &options);
+        l_read_options(L, 2, "file:close", l_file_close_options, l_file_close_option_count, &options);
     if (!o)
         return l_fail(L, "closed");
     o->is_closing = true;
@@ -210,8 +211,12 @@ const size_t l_file_method_count = COUNT_OF(l_file_methods);
 
 void l_open_file(lua_State *L)
 {
-    l_make_meta(L, META_FILE, "file", l_file_methods, COUNT_OF(l_file_methods), NULL,
-                l_job_collect);
+    const struct l_class class = {.meta = META_FILE,
+                                  .name = "file",
+                                  .methods = l_file_methods,
+                                  .count = l_file_method_count,
+                                  .gc = l_job_collect};
+    l_make_meta(L, &class);
     lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_FILE]);
     lua_pushcfunction(L, close_variable);
     lua_setfield(L, -2, "__close");

@@ -221,12 +221,11 @@ struct list_options {
     uint64_t max;
 };
 
-static const struct l_option list_rows[] = {
-    {"hidden", OPTION_BOOL, offsetof(struct list_options, hidden), 0, 0,
-     "names that begin with a dot too"},
-    {"max", OPTION_COUNT, offsetof(struct list_options, max), 1, 1000000,
-     "entries at most (default 10000)"},
+const struct l_option l_tree_list_options[] = {
+    {"hidden", OPTION_BOOL, offsetof(struct list_options, hidden), 0, 0, "names that begin with a dot too"},
+    {"max", OPTION_COUNT, offsetof(struct list_options, max), 1, 1000000, "entries at most (default 10000)"},
 };
+const size_t l_tree_list_option_count = COUNT_OF(l_tree_list_options);
 
 static int l_list(lua_State *L)
 {
@@ -237,7 +236,7 @@ static int l_list(lua_State *L)
         lua_replace(L, 2);
     }
     if (!lua_isnil(L, 3))
-        l_read_options(L, 3, "tree:list", list_rows, COUNT_OF(list_rows), &o);
+        l_read_options(L, 3, "tree:list", l_tree_list_options, l_tree_list_option_count, &o);
     const struct l_tree *t = check_tree(L);
     slice path = l_tree_path_arg(L, 2);
     struct file_job *j = l_job_begin(L, sizeof *j, "tree:list");
@@ -257,20 +256,21 @@ struct write_options {
     bool append, sync, exclusive;
 };
 
-static const struct l_option write_rows[] = {
+const struct l_option l_tree_write_options[] = {
     {"append", OPTION_BOOL, offsetof(struct write_options, append), 0, 0, "to the end of the file"},
     {"sync", OPTION_BOOL, offsetof(struct write_options, sync), 0, 0,
      "return when it is on the disk"},
     {"exclusive", OPTION_BOOL, offsetof(struct write_options, exclusive), 0, 0,
      "fail when the file is there already"},
 };
+const size_t l_tree_write_option_count = COUNT_OF(l_tree_write_options);
 
 static int l_write(lua_State *L)
 {
     struct write_options o = {0};
     lua_settop(L, 4);
     if (!lua_isnil(L, 4))
-        l_read_options(L, 4, "tree:write", write_rows, COUNT_OF(write_rows), &o);
+        l_read_options(L, 4, "tree:write", l_tree_write_options, l_tree_write_option_count, &o);
     if (o.append && o.exclusive)
         return luaL_argerror(L, 4, "append and exclusive do not go together");
     slice path = l_tree_path_arg(L, 2), text = l_check_slice(L, 3);
@@ -306,17 +306,17 @@ static int l_rmdir(lua_State *L)
     return change_one(L, "tree:rmdir", VFS_RMDIR);
 }
 
-static const struct l_option rename_rows[] = {
-    {"exclusive", OPTION_BOOL, offsetof(struct write_options, exclusive), 0, 0,
-     "fail when the new name is there already"},
+const struct l_option l_tree_rename_options[] = {
+    {"exclusive", OPTION_BOOL, offsetof(struct write_options, exclusive), 0, 0, "fail when the new name is there already"},
 };
+const size_t l_tree_rename_option_count = COUNT_OF(l_tree_rename_options);
 
 static int l_rename(lua_State *L)
 {
     struct write_options o = {0};
     lua_settop(L, 4);
     if (!lua_isnil(L, 4))
-        l_read_options(L, 4, "tree:rename", rename_rows, COUNT_OF(rename_rows), &o);
+        l_read_options(L, 4, "tree:rename", l_tree_rename_options, l_tree_rename_option_count, &o);
     slice path = l_tree_path_arg(L, 2), to = l_tree_path_arg(L, 3);
     struct file_job *j = begin(L, "tree:rename", VFS_RENAME);
     j->change.path = path;

@@ -93,10 +93,10 @@ struct tree_options {
     bool can_write;
 };
 
-static const struct l_option tree_rows[] = {
-    {"write", OPTION_BOOL, offsetof(struct tree_options, can_write), 0, 0,
-     "may files be changed through this tree?"},
+const struct l_option l_files_options[] = {
+    {"write", OPTION_BOOL, offsetof(struct tree_options, can_write), 0, 0, "may files be changed through this tree?"},
 };
+const size_t l_files_option_count = COUNT_OF(l_files_options);
 
 static int opened(lua_State *L, int status, lua_KContext ctx)
 {
@@ -109,7 +109,7 @@ static int l_files(lua_State *L)
     struct tree_options o = {0};
     slice path = l_check_slice(L, 1);
     if (!lua_isnoneornil(L, 2))
-        l_read_options(L, 2, "medusa.files", tree_rows, COUNT_OF(tree_rows), &o);
+        l_read_options(L, 2, "medusa.files", l_files_options, l_files_option_count, &o);
     return start_open(L, path, o.can_write, "medusa.files", opened);
 }
 
@@ -123,11 +123,9 @@ struct file_options {
 
 #define AT(member) offsetof(struct file_options, member)
 
-static const struct l_option file_rows[] = {
-    {"listing", OPTION_BOOL, AT(listing), 0, 0,
-     "a directory without an index file is listed (default false: 403)"},
-    {"hidden", OPTION_BOOL, AT(hidden), 0, 0,
-     "names that begin with a dot are served too; else only /.well-known"},
+const struct l_option l_http_files_options[] = {
+    {"listing", OPTION_BOOL, AT(listing), 0, 0, "a directory without an index file is listed (default false: 403)"},
+    {"hidden", OPTION_BOOL, AT(hidden), 0, 0, "names that begin with a dot are served too; else only /.well-known"},
     {"max_entries", OPTION_COUNT, AT(max_entries), 1, 1000000, "of a listing"},
     {"index", OPTION_OTHER, 0, 0, 0,
      "a name or a list of names that stand for their directory; false: none does"},
@@ -135,6 +133,7 @@ static const struct l_option file_rows[] = {
     {"cache_control", OPTION_OTHER, 0, 0, 0, "Cache-Control of files, as it is sent"},
     {"headers", OPTION_OTHER, 0, 0, 0, "further headers of files: {Name = \"value\"}"},
 };
+const size_t l_http_files_option_count = COUNT_OF(l_http_files_options);
 
 static void add_index(lua_State *L, struct h_file_settings *s)
 {
@@ -222,7 +221,7 @@ static int push_handler(lua_State *L)
     struct fmt f = fmt_on(lines, sizeof lines);
     struct file_options o = {.max_entries = s.max_entries, .max_age = -1};
     if (!lua_isnoneornil(L, 2)) {
-        l_read_options(L, 2, "medusa.http.files", file_rows, COUNT_OF(file_rows), &o);
+        l_read_options(L, 2, "medusa.http.files", l_http_files_options, l_http_files_option_count, &o);
         read_index(L, 2, &s);
         put_headers(L, 2, &f);
         put_cache_control(L, 2, &o, &f);
@@ -315,7 +314,8 @@ const size_t l_files_function_count = COUNT_OF(l_files_functions),
 void l_open_files(lua_State *L)
 {
     l_open_file(L);
-    l_make_meta(L, META_TREE, "tree", l_tree_methods, l_tree_method_count, NULL, NULL);
+    const struct l_class class = {.meta = META_TREE, .name = "tree", .methods = l_tree_methods, .count = l_tree_method_count};
+    l_make_meta(L, &class);
     l_set_functions(L, l_files_functions, l_files_function_count);
     lua_getfield(L, -1, "http");
     l_set_functions(L, l_http_files_functions, l_http_files_function_count);

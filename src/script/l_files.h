@@ -29,6 +29,8 @@ int l_tree_open(lua_State *L);
 void l_open_file(lua_State *L);
 extern const struct l_function l_file_methods[];
 extern const size_t l_file_method_count;
+extern const struct l_option l_file_close_options[];
+extern const size_t l_file_close_option_count;
 
 /* Methods that wait for the disk (l_file_ops.c). */
 extern const struct l_function l_tree_methods[];

@@ -338,7 +338,8 @@ const size_t l_include_function_count = COUNT_OF(l_include_functions),
 
 void l_open_include(lua_State *L)
 {
-    l_make_meta(L, META_MODULE, "module", NULL, 0, NULL, NULL);
+    const struct l_class class = {.meta = META_MODULE, .name = "module"};
+    l_make_meta(L, &class);
     lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_MODULE]);
     lua_pushcfunction(L, close_module);
     lua_setfield(L, -2, "__close");

@@ -94,5 +94,6 @@ void l_job_free_all(struct version *v)
 
 void l_open_job(lua_State *L)
 {
-    l_make_meta(L, META_JOB, "job", NULL, 0, NULL, l_job_collect);
+    const struct l_class class = {.meta = META_JOB, .name = "job", .gc = l_job_collect};
+    l_make_meta(L, &class);
 }

@@ -90,10 +90,10 @@ void l_reply_fields(lua_State *L, struct exchange *ex, int at)
 
 /* ---- Tables ---- */
 
-/* { status, headers, and one of: body (with type), text, html, json, redirect; or headers, file and tree } */
+/* { status, headers, cookies, and one of: body (with type), text, html, json, redirect; or headers, file and tree } */
 static const slice table_names[] = {SLICE("status"), SLICE("headers"), SLICE("body"),    SLICE("type"),
                                     SLICE("text"),   SLICE("html"),    SLICE("json"),    SLICE("redirect"),
-                                    SLICE("file"),   SLICE("tree")};
+                                    SLICE("file"),   SLICE("tree"),    SLICE("cookies")};
 
 static void check_names(lua_State *L, int at)
 {
@@ -170,6 +170,8 @@ static void reply_table(lua_State *L, struct l_request *r, int at)
     check_names(L, at);
     if (lua_getfield(L, at, "headers") != LUA_TNIL)
         l_reply_fields(L, ex, -1);
+    if (lua_getfield(L, at, "cookies") != LUA_TNIL)
+        l_reply_cookies(L, ex, -1);
     if (lua_getfield(L, at, "file") != LUA_TNIL) {
         reply_file(L, r, at);
         return;

@@ -6,6 +6,7 @@
 #include "script/http_unit.h"
 #include "script/l_log.h"
 #include "script/l_task.h"
+#include "script/upload.h"
 
 #include "base/check.h"
 
@@ -31,34 +32,41 @@ struct l_request *l_check_request(lua_State *L, int at)
     return r;
 }
 
-/* The request's end, seen from the exchange: nothing of it may be touched any more. */
+/* The request's end, seen from the exchange: nothing of it may be touched any more. Every task's end comes here (on_done), so the
+ * userdata needs no finalizer: that costs 3 % of a small request. */
 static void detach(struct l_request *r)
 {
     struct exchange *ex = r->ex;
     if (!ex)
         return;
-    r->waits_for_room = r->body.waits = false;
+    r->waits_for_room = false;
     l_body_free(ex->owner, r);
+    upload_end_all(&r->uploads);
     r->ex = NULL;
     ex->state = NULL;
     ex->on_gone = NULL;
     ex->on_room = NULL;
 }
 
-int l_request_gc(lua_State *L)
+/* Whoever waits for the body of a request that is over, perhaps another task. */
+static struct l_task *take_reader(struct l_request *r)
 {
-    detach(lua_touserdata(L, 1));
-    return 0;
+    struct l_task *reader = r->body.waiter;
+    r->body.waiter = NULL;
+    return reader;
 }
 
 /* The client is gone. The function is told when it looks. */
 static void on_gone(struct exchange *ex)
 {
     struct l_request *r = ex->state;
-    bool waits = r->waits_for_room || r->body.waits;
+    struct l_task *writer = r->waits_for_room ? r->task : NULL;
+    struct l_task *reader = take_reader(r);
     detach(r);
-    if (waits)
-        l_task_wake(r->task);
+    if (reader)
+        l_task_wake(reader);
+    if (writer)
+        l_task_wake(writer);
 }
 
 static void on_room(struct exchange *ex)
@@ -102,6 +110,7 @@ static int body(lua_State *L)
     if (!ex)
         return 0;
     struct l_request *r = l_new_object(L, META_REQUEST, sizeof *r, 1);
+    list_init(&r->uploads);
     keep_match(L, r, ex, start->match);
     r->ex = ex;
     r->task = l_task_current(L);
@@ -135,13 +144,12 @@ static void fail(struct exchange *ex, int status)
 }
 
 /* To the handler its part of the tree is all there is: as for a route that leads to it at once. */
-static void delegate_to(struct http_handler *handler, struct exchange *ex, const struct l_request *r)
+static void set_delegate_path(struct exchange *ex, const struct l_request *r)
 {
     if (r->delegate_path.p)
         ex->path = r->delegate_path;
     else if (r->match && r->match->rest.p)
         ex->path = slice_of(r->match->rest.p - 1, r->match->rest.n + 1);
-    handler->ops->handle(handler, ex);
 }
 
 static void on_done(struct l_task *t, const char *error)
@@ -155,14 +163,21 @@ static void on_done(struct l_task *t, const char *error)
     }
     struct http_handler *delegate = r->delegate;
     int status = error ? t->error_status : r->fail_status;
+    bool has_failed = error || status;
+    struct l_task *reader = take_reader(r);
+    if (delegate)
+        set_delegate_path(ex, r);
     r->task = NULL;
     detach(r);
     if (error && !status)
         log_failure(t, ex, error);
-    if (error || status)
+    if (reader)
+        l_task_wake(reader);
+    /* *r and [error] may be gone from here on: the task has ended, and Lua has run. */
+    if (has_failed)
         fail(ex, status);
     else if (delegate)
-        delegate_to(delegate, ex, r);
+        delegate->ops->handle(delegate, ex);
     else
         exchange_end(ex);
 }

@@ -1,5 +1,6 @@
 /* l_request_fields: what a script reads of a request, and the methods that answer it piece by piece. */
 #include "script/http_unit.h"
+#include "script/l_encodings.h"
 #include "script/l_task.h"
 
 #include "wire/char_class.h"
@@ -9,7 +10,7 @@
 /* ---- Fields ---- */
 
 enum field { F_METHOD = 1, F_PATH, F_QUERY_STRING, F_TARGET, F_HOST, F_PEER, F_HEADERS, F_PARAMS, F_REST, F_SCHEME,
-             F_VERSION, F_SESSION };
+             F_VERSION, F_SESSION, F_QUERY, F_COOKIES };
 
 /* Tables that are made when they are first looked at are kept, with what the script itself puts into the request, in the
  * userdata's value: its fields take precedence. */
@@ -34,12 +35,12 @@ int l_request_newindex(lua_State *L)
 }
 
 /* Names in lower case; several fields of one name are joined by ", " (RFC 9110 5.3). */
-static void push_headers(lua_State *L, const struct http1_req *req)
+void l_push_headers(lua_State *L, const struct http_field *fields, unsigned count)
 {
-    lua_createtable(L, 0, req->field_count);
-    for (unsigned i = 0; i < req->field_count; i++) {
+    lua_createtable(L, 0, (int)count);
+    for (unsigned i = 0; i < count; i++) {
         char name[128];
-        slice s = slice_head(req->fields[i].name, sizeof name);
+        slice s = slice_head(fields[i].name, sizeof name);
         for (size_t n = 0; n < s.n; n++)
             name[n] = (char)(s.p[n] >= 'A' && s.p[n] <= 'Z' ? s.p[n] | 0x20 : s.p[n]);
         lua_pushlstring(L, name, s.n);
@@ -50,7 +51,7 @@ static void push_headers(lua_State *L, const struct http1_req *req)
             lua_pushliteral(L, ", ");
         else
             lua_pop(L, 1);
-        l_push_slice(L, req->fields[i].value);
+        l_push_slice(L, fields[i].value);
         if (again)
             lua_concat(L, 3);
         lua_rawset(L, -3);
@@ -140,7 +141,13 @@ static int push_field(lua_State *L, const struct l_request *r, enum field field)
         lua_pushinteger(L, (lua_Integer)ex->session->id);
         return 1;
     case F_HEADERS:
-        push_headers(L, req);
+        l_push_headers(L, req->fields, req->field_count);
+        return keep(L);
+    case F_QUERY:
+        l_push_query(L, req->query);
+        return keep(L);
+    case F_COOKIES:
+        l_push_cookies(L, req);
         return keep(L);
     case F_PARAMS:
         push_params(L, r);
@@ -177,7 +184,8 @@ void l_request_name_fields(lua_State *L)
     } fields[] = {{"method", F_METHOD},   {"path", F_PATH},       {"query_string", F_QUERY_STRING},
                   {"target", F_TARGET},   {"host", F_HOST},       {"peer", F_PEER},
                   {"headers", F_HEADERS}, {"params", F_PARAMS},   {"rest", F_REST},
-                  {"scheme", F_SCHEME},   {"version", F_VERSION}, {"session", F_SESSION}};
+                  {"scheme", F_SCHEME},   {"version", F_VERSION}, {"session", F_SESSION},
+                  {"query", F_QUERY},     {"cookies", F_COOKIES}};
     for (size_t i = 0; i < COUNT_OF(fields); i++) {
         lua_pushinteger(L, fields[i].field);
         lua_setfield(L, -2, fields[i].name);
@@ -255,8 +263,35 @@ static int l_is_open(lua_State *L)
     return 1;
 }
 
+const struct l_function l_request_field_rows[] = {
+    {"req.method", NULL, ": string", "\"GET\", \"POST\" ..."},
+    {"req.path", NULL, ": string", "The path, decoded and without \".\" and \"..\"; what a route has taken of it is still there."},
+    {"req.query_string", NULL, ": string", "What stands behind the \"?\", as it was sent; \"\" without."},
+    {"req.target", NULL, ": string", "The whole target as it was sent."},
+    {"req.host", NULL, ": string", "The host that the client asks, with its port if it has sent one; \"\" when it has not sent any."},
+    {"req.peer", NULL, ": string", "The client's address and port."},
+    {"req.headers", NULL, ": table",
+     "The fields of the head. Names count in any case, and \"_\" is \"-\": req.headers.user_agent. Several of one name are joined by \", \"."},
+    {"req.params", NULL, ": table", "What the route's :names have taken."},
+    {"req.rest", NULL, ": string", "What the route's final * has taken; \"\" without."},
+    {"req.scheme", NULL, ": string", "\"http\"."},
+    {"req.version", NULL, ": string", "\"1.1\" or \"1.0\"."},
+    {"req.session", NULL, ": integer", "The number of the connection."},
+};
+const size_t l_request_field_row_count = COUNT_OF(l_request_field_rows);
+
 const struct l_function l_request_methods[] = {
+    {"req.query", NULL, "", "The names and values behind the \"?\", decoded: req.query.name. Of a name that is there several times the last counts."},
+    {"req:query_all", l_request_query_all, "(name) -> list", "All values that the query has for a name, in their order."},
+    {"req.cookies", NULL, "", "The cookies that came: req.cookies.name."},
+    {"req:set_cookie", l_request_set_cookie, "(name, value, [options]) -> req",
+     "Gives the client a cookie; a value of nil has it forgotten. Options: path (\"/\"), domain, max_age (a time; without: until the browser ends), "
+     "http_only, secure, same_site (\"lax\", \"strict\", \"none\"), partitioned. Also in answers: cookies = {name = value or {value =, path =, ...}}."},
     {"req:body", l_request_body, "() -> string | nil, error", "The whole body; at most max_body bytes come.", true},
+    {"req:form", l_request_form, "([options]) -> table | nil, error",
+     "The fields of the HTML form that is the body: a string for each, an upload for a file. Options: max (1M, of all fields), uploads (a directory "
+     "for files; without, they come as strings within max), max_file (64M), max_files (20), max_parts (1000), lists (true: every value is a list; "
+     "else the last of a name counts). Files are removed when the request is over, unless upload:keep or upload:move_to took them.", true},
     {"req:read", l_request_read, "() -> string | nil",
      "The next piece of the body, nil at its end. The client waits while the function does not ask.", true},
     {"req:header", l_header, "(name, value) -> req", "Adds a field to the answer; several of one name are several fields."},

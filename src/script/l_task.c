@@ -59,7 +59,7 @@ static void end_doomed(lua_State *L, struct l_task *t)
 
 static bool has_spent_its_time(lua_State *L, struct l_task *t)
 {
-    const struct unit_limits *limits = &t->version->unit->limits;
+    const struct unit_limits *limits = &t->version->limits;
     uint32_t now_ms = t->version->host->ticks * PERIOD_MS;
     if (t->used_ms + now_ms < limits->run_ms && (lua_isyieldable(L) || now_ms < STUCK_MS))
         return false;
@@ -79,7 +79,7 @@ static void on_count(lua_State *L, lua_Debug *ar)
     }
     lua_sethook(L, NULL, 0, 0);
     if (!t || !lua_isyieldable(L) ||
-        t->version->host->ticks * PERIOD_MS < t->version->unit->limits.slice_ms)
+        t->version->host->ticks * PERIOD_MS < t->version->limits.slice_ms)
         return;
     make_ready(t);
     lua_yield(L, 0);
@@ -118,6 +118,7 @@ static int make_coroutine(lua_State *L)
 {
     struct l_task *t = lua_touserdata(L, 1);
     t->co = lua_newthread(L);
+    version_mark_waiting(t->co, true); /* for ever: only the task may resume it */
     t->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
 }

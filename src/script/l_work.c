@@ -251,20 +251,21 @@ struct work_options {
     int64_t timeout;
 };
 
-static const struct l_option rows[] = {
+const struct l_option l_work_options[] = {
     {"run", OPTION_OTHER, 0, 0, 0, "the function, or the text of a script"},
     {"memory", OPTION_SIZE, offsetof(struct work_options, memory), MEMORY_LEAST, (uint64_t)1 << 40,
      "of its Lua state (default 64M)"},
     {"timeout", OPTION_TIME, offsetof(struct work_options, timeout), 1,
      (uint64_t)365 * 86400 * 1000, "time that it may take (default 1m)"},
 };
+const size_t l_work_option_count = COUNT_OF(l_work_options);
 
 /* The code stands at index 1 afterwards. */
 static void read_arguments(lua_State *L, struct work_options *o)
 {
     *o = (struct work_options){.memory = MEMORY_DEFAULT, .timeout = TIMEOUT_DEFAULT};
     if (lua_istable(L, 1)) {
-        l_read_options(L, 1, "medusa.work", rows, COUNT_OF(rows), o);
+        l_read_options(L, 1, "medusa.work", l_work_options, l_work_option_count, o);
         lua_getfield(L, 1, "run");
         lua_replace(L, 1);
     }

@@ -6,12 +6,15 @@
 
 #include "base/check.h"
 #include "base/fmt.h"
+#include "script/dbs.h"
 #include "script/declare.h"
+#include "script/host_store.h"
 #include "script/l_link.h"
 #include "script/l_job.h"
 #include "script/l_task.h"
 #include "script/libs.h"
 #include "script/read_file.h"
+#include "script/subs.h"
 #include "script/tree.h"
 
 #include <errno.h>
@@ -91,6 +94,7 @@ static void check_gone(struct unit *unit)
 static void retire_version(struct version *v)
 {
     v->is_over = true;
+    subs_retire(v);
     l_task_kill_background(v);
     l_task_drop_idle(v);
     version_release(v);
@@ -153,8 +157,14 @@ static void free_version(struct loop_deferred *d)
 {
     struct version *v = CONTAINER_OF(d, struct version, grave);
     struct unit *unit = v->unit;
+    for (struct list_node *n; (n = list_pop_front(&v->belongings));) {
+        struct belonging *b = CONTAINER_OF(n, struct belonging, node);
+        b->end(b);
+    }
     if (v->L) {
         l_task_drop_idle(v);
+        subs_free(v);
+        dbs_free(v);
         declare_free_all(v);
         lua_close(v->L);
     }
@@ -164,8 +174,15 @@ static void free_version(struct loop_deferred *d)
     BUG_ON(v->heap_bytes != 0 || !list_is_empty(&v->tasks));
     mem_free(&unit->host->owner, v, sizeof *v);
     unit->host->version_count--;
+    dbs_check_end(unit->host);
     unit->versions--;
     check_gone(unit);
+}
+
+void version_own(struct version *v, struct belonging *b, void (*end)(struct belonging *b))
+{
+    b->end = end;
+    list_push_back(&v->belongings, &b->node);
 }
 
 void version_hold(struct version *v)
@@ -194,13 +211,23 @@ static int open_libraries(lua_State *L)
     l_open_core(L);
     l_open_process(L);
     l_open_http(L);
+    l_open_upload(L);
+    l_open_wrappers(L);
     l_open_tcp(L);
+    l_open_net(L);
+    l_open_client(L);
+    l_open_udp(L);
     l_open_json(L);
     l_open_unit(L);
+    l_open_shared(L);
+    l_open_encodings(L);
+    l_open_hash(L);
+    l_open_random(L);
     l_open_job(L);
     l_open_files(L);
     l_open_include(L);
     l_open_work(L);
+    l_open_sqlite(L);
     lua_setglobal(L, "medusa");
     return 0;
 }
@@ -214,12 +241,14 @@ struct version *version_new(struct unit *unit)
     *v = (struct version){.unit = unit,
                           .host = host,
                           .heap_limit = unit->limits.heap_bytes,
+                          .limits = unit->limits,
                           .number = unit->loads,
                           .holders = 1};
     v->settings.drain_ms = 30000;
     list_init(&v->tasks);
     list_init(&v->declared);
     list_init(&v->links);
+    list_init(&v->belongings);
     list_init(&v->jobs);
     list_init(&v->trees);
     list_init(&v->idle);
@@ -257,6 +286,7 @@ static void end_load(struct unit_load *load, const char *error)
     v->load = NULL;
     if (error) {
         v->is_over = true;
+        subs_retire(v);
         l_task_kill_background(v);
         version_release(v);
     } else {
@@ -264,11 +294,26 @@ static void end_load(struct unit_load *load, const char *error)
         unit->current = v;
         if (old)
             retire_version(old);
+        if (v->has_shared_limit)
+            host_store_limit(unit->host, v->shared_limit);
+        subs_begin(v);
     }
     if (load->done)
         load->done(unit, error, load->owner);
     free_load(load);
     check_gone(unit);
+}
+
+static bool take_effect(struct version *v, char *why, size_t bytes)
+{
+    struct host *host = v->host;
+    bool is_main = v->unit->is_main;
+    if (is_main && host->prepare && !host->prepare(host, &v->settings, why, bytes))
+        return false;
+    bool ok = declare_commit(v, why, bytes);
+    if (is_main && host->settle)
+        host->settle(host, &v->settings, ok);
+    return ok;
 }
 
 /* The main chunk has ended: on the last instant, everything that it declared becomes true at once. */
@@ -278,10 +323,7 @@ static void on_run(struct l_task *t, const char *error)
     char why[UNIT_ERROR_MAX];
     if (!error && load->unit->is_removed)
         error = "the unit was removed meanwhile";
-    struct host *host = load->unit->host;
-    if (!error && host->apply && !host->apply(host, &load->version->settings, why, sizeof why))
-        error = why;
-    if (!error && !declare_commit(load->version, why, sizeof why))
+    if (!error && !take_effect(load->version, why, sizeof why))
         error = why;
     end_load(load, error);
 }

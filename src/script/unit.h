@@ -39,13 +39,14 @@ struct unit {
     struct list_node link;       /* in host->units */
     char name[UNIT_NAME_MAX];
     char path[UNIT_PATH_MAX];    /* of the script; "" when it came as text */
-    struct unit_limits limits;
+    struct unit_limits limits;   /* each version begins with these; medusa.limits changes its own */
     struct version *current;     /* NULL before the first load and after unit_remove */
     struct version *loading;
     struct list_node servers;    /* live ones: declare.h */
     struct mem_owner heap;       /* "script NAME" */
     unsigned versions;           /* that are not freed yet */
     uint64_t loads, errors;
+    bool is_main;                /* public: what it says of the process holds (settings.h) */
     bool is_removed;
     /* private */
     struct loop_deferred removal;
@@ -62,11 +63,15 @@ struct version {
     size_t heap_limit;
     struct list_node tasks; /* that have begun and not ended */
     struct list_node links; /* l_link.h */
+    struct list_node belongings;
     struct list_node jobs;  /* l_job.h */
     struct list_node trees; /* tree.h */
     struct list_node declared; /* struct declared, in the order of the script */
     struct process_settings settings;
+    struct unit_limits limits; /* its heap's is heap_limit */
     bool is_loading;        /* the main chunk runs: servers may be declared */
+    size_t shared_limit;    /* of shared data, when has_shared_limit */
+    bool has_shared_limit;
     bool is_over;           /* replaced or removed: background tasks were cancelled */
     int meta[L_META_COUNT]; /* registry references of metatables: see l_api.h */
     /* private */
@@ -105,7 +110,7 @@ void version_hold(struct version *v);
 void version_release(struct version *v);
 
 /* Of the code that is running on L. Every coroutine carries its version's address; its lowest bit says that the coroutine
- * waits for the loop inside another one (l_coroutine.c), where nobody else may resume it. */
+ * waits for the loop inside another one (l_coroutine.c), or is a task's own: nobody else may resume or close it. */
 static inline struct version *version_of(lua_State *L)
 {
     return (struct version *)(*(uintptr_t *)lua_getextraspace(L) & ~(uintptr_t)1);
@@ -120,6 +125,15 @@ static inline void version_mark_waiting(lua_State *co, bool is_waiting)
 {
     *(uintptr_t *)lua_getextraspace(co) = (uintptr_t)version_of(co) | is_waiting;
 }
+
+/* Embedded in C objects that a version's script has made and that do not hold the version (connections that it opened, sockets):
+ * what is left of them when the version goes is told [end], which takes it out of any further use; its memory may go later. The
+ * object takes itself out by list_remove when it ends before. */
+struct belonging {
+    struct list_node node; /* in version->belongings */
+    void (*end)(struct belonging *b);
+};
+void version_own(struct version *v, struct belonging *b, void (*end)(struct belonging *b));
 
 /* ---- For the parts of the load (unit.c, declare.c). ---- */
 

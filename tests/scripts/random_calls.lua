@@ -7,10 +7,12 @@ local random = math.random
 -- What would end the test, or wait for nothing: not called.
 local left_out = {
   ["medusa.user"] = true, ["medusa.log_file"] = true, ["medusa.access_log"] = true, ["medusa.memory"] = true,
+  ["medusa.unit.reload"] = true, ["medusa.unit.remove"] = true, ["medusa.unit.add"] = true,
   ["medusa.drain_timeout"] = true, ["medusa.verbose"] = true, ["medusa.max_connections"] = true, ["medusa.limits"] = true,
 }
 
 local functions, names = {}, {}
+assert(medusa.http.basic_auth) -- the wrappers are there when one was asked for
 local function collect(t, prefix, seen)
   if seen[t] then return end
   seen[t] = true
@@ -29,6 +31,11 @@ for _, library in ipairs {"medusa", "string", "table", "math", "utf8", "coroutin
 end
 for _, name in ipairs {"load", "setmetatable", "collectgarbage", "tostring", "tonumber", "pcall", "select", "rawset", "next", "type", "require"} do
   if _G[name] then functions[#functions + 1] = _G[name] names[_G[name]] = name end
+end
+if medusa.sqlite then
+  local function open(_, options) return medusa.sqlite(":memory:", options) end
+  functions[#functions + 1] = open
+  names[open] = "medusa.sqlite"
 end
 table.sort(functions, function(a, b) return names[a] < names[b] end) -- the same seed, the same calls
 

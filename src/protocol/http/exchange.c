@@ -116,6 +116,7 @@ void exchange_end(struct exchange *ex)
 {
     BUG_ON(!ex->has_begun || ex->has_ended);
     ex->has_ended = true;
+    ex->on_body = NULL; /* perhaps it is on_body that has answered, and more is there */
     ex->ops->end(ex);
 }
 

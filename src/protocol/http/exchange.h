@@ -103,7 +103,8 @@ void exchange_send(struct exchange *ex, int status, slice lines, slice body);
 void exchange_fail(struct exchange *ex, int status, slice lines);
 
 /* on_body will be told of the request's body: in later calls, in order, ending with is_last. Call
- * it at most once, before exchange_begin. A body that nobody reads is dropped by the carrier. */
+ * it at most once, before exchange_begin. A body that nobody reads is dropped by the carrier; so is
+ * the rest of one after exchange_end. */
 void exchange_read_body(struct exchange *ex, exchange_body_fn on_body);
 
 /* Stops on_body (and reading: the client must wait) / goes on. May be called from on_body. */

@@ -107,7 +107,7 @@ void http_exchange_free(struct http_server *http, struct exchange *ex, uint32_t 
 {
     http->stats.requests++;
     http->stats.by_class[MIN((unsigned)ex->status / 100, 5)]++;
-    if (http->accesslog)
+    if (accesslog_is_on(http->accesslog))
         write_accesslog(http, ex, number);
     if (ex->on_free)
         ex->on_free(ex);
