@@ -39,7 +39,8 @@
     X(l_url_functions, l_url_function_count)                                                                           \
     X(l_hash_functions, l_hash_function_count)                                                                         \
     X(l_hash_methods, l_hash_method_count)                                                                             \
-    X(l_random_functions, l_random_function_count)
+    X(l_random_functions, l_random_function_count)                                                                     \
+    X(l_file_methods, l_file_method_count)
 
 #define OPTIONS(X)                                                                      \
     X("medusa.http.server", l_http_options, l_http_option_count)                        \
@@ -50,6 +51,7 @@
     X("tree:list", l_tree_list_options, l_tree_list_option_count)                       \
     X("tree:write", l_tree_write_options, l_tree_write_option_count)                    \
     X("tree:rename", l_tree_rename_options, l_tree_rename_option_count)                 \
+    X("file:close", l_file_close_options, l_file_close_option_count)                    \
     X("req:set_cookie", l_cookie_options, l_cookie_option_count)                        \
     X("medusa.work", l_work_options, l_work_option_count)                               \
     X("medusa.shared.journal", l_shared_journal_options, l_shared_journal_option_count) \

@@ -186,7 +186,7 @@ void upload_end_all(struct list_node *uploads)
 {
     for (struct list_node *n; (n = list_pop_front(uploads));) {
         struct upload *u = CONTAINER_OF(n, struct upload, link);
-        l_link_cut(&u->link);
+        l_link_cut(&u->object);
         u->is_over = true;
         if (!u->is_away)
             dispose(u);
@@ -199,7 +199,7 @@ void l_push_upload(lua_State *L, struct upload *u)
 {
     struct l_upload *handle = l_new_object(L, META_UPLOAD, sizeof *handle, 1);
     if (u)
-        u->link = handle->link = l_link_new(L, u);
+        u->object = handle->link = l_link_new(L, u);
     lua_insert(L, -2);
     lua_setiuservalue(L, -2, 1);
 }
