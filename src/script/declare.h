@@ -33,7 +33,7 @@ struct server_kind {
     void (*drain)(struct live *l);
     void (*abort)(struct live *l);
     bool (*is_empty)(const struct live *l);
-    /* Its sessions; NULL for a kind without. */
+    /* Its sessions. May be NULL: a kind without. */
     struct server *(*server)(struct live *l);
     void (*free)(struct live *l);
     /* What a declaration has beside its userdata; called before the state is closed. May be NULL. */

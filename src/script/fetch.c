@@ -39,9 +39,9 @@ static slice put(char **at, slice s)
     return slice_of(p, s.n);
 }
 
-/* Fields and their texts in one block. NULL without memory. */
-static struct http_field *copy_fields(struct mem_owner *owner, const struct http_field *fields, unsigned count, size_t more,
-                                      size_t *bytes_out, char **rest_out)
+struct http_field *fetch_copy_fields(struct mem_owner *owner, const struct http_field *fields,
+                                     unsigned count, size_t more, size_t *bytes_out,
+                                     char **rest_out)
 {
     size_t bytes = count * sizeof *fields + more + 1;
     for (unsigned i = 0; i < count; i++)
@@ -51,8 +51,9 @@ static struct http_field *copy_fields(struct mem_owner *owner, const struct http
         return NULL;
     char *at = (char *)(copy + count);
     for (unsigned i = 0; i < count; i++)
-        copy[i] = (struct http_field){
-            .name = put(&at, fields[i].name), .value = put(&at, fields[i].value), .id = fields[i].id};
+        copy[i] = (struct http_field){.name = put(&at, fields[i].name),
+                                      .value = put(&at, fields[i].value),
+                                      .id = fields[i].id};
     *bytes_out = bytes;
     *rest_out = at;
     return copy;
@@ -65,7 +66,8 @@ static void on_head(struct http_request *r)
     struct fetch *f = of_request(r);
     char *rest;
     f->status = r->status;
-    f->fields = copy_fields(f->owner, r->answer->fields, r->answer->field_count, 0, &f->head_n, &rest);
+    f->fields = fetch_copy_fields(f->owner, r->answer->fields, r->answer->field_count, 0,
+                                  &f->head_n, &rest);
     f->head = (char *)f->fields;
     if (!f->fields) {
         http_request_cancel(r);
@@ -82,7 +84,8 @@ static bool append(struct fetch *f, slice data)
 {
     if (f->room_n - f->data.n < data.n) {
         size_t room = MAX(f->data.n + data.n, MAX(f->room_n * 2, 4096));
-        char *p = f->room ? mem_resize(f->owner, f->room, f->room_n, room) : mem_alloc(f->owner, room);
+        char *p =
+            f->room ? mem_resize(f->owner, f->room, f->room_n, room) : mem_alloc(f->owner, room);
         if (!p)
             return false;
         f->room = p;
@@ -167,7 +170,8 @@ static bool fill(struct fetch *f, const struct fetch_spec *spec, const char **wh
     struct http_request *r = &f->r;
     char *at;
     size_t more = spec->url.n + spec->method.n + spec->body.n;
-    r->fields = copy_fields(f->owner, spec->fields, spec->field_count, more, &f->asked_n, &at);
+    r->fields =
+        fetch_copy_fields(f->owner, spec->fields, spec->field_count, more, &f->asked_n, &at);
     f->asked = (char *)r->fields;
     *why_out = "not enough memory";
     if (!r->fields)
@@ -201,7 +205,8 @@ static bool start(struct fetch *f, const char **why_out)
     return client && error == 0;
 }
 
-struct fetch *fetch_new(struct version *v, const struct fetch_spec *spec, struct l_link *link, const char **why_out)
+struct fetch *fetch_new(struct version *v, const struct fetch_spec *spec, struct l_link *link,
+                        const char **why_out)
 {
     struct fetch *f = mem_alloc0(&v->host->owner, sizeof *f);
     *why_out = "not enough memory";

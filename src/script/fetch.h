@@ -1,7 +1,9 @@
-/* fetch: a request of a script to another server: what it says, copied, and what of the answer has come and has not been taken.
+/* fetch: a request of a script to another server: what it says, copied, and what of the answer has
+ * come and has not been taken.
  *
- * It belongs to its version: when that goes, or the script forgets it, the request is cancelled. A streamed answer is read no
- * further than FETCH_AHEAD beyond what was taken. Its texts are on the account of the script. */
+ * It belongs to its version: when that goes, or the script forgets it, the request is cancelled. A
+ * streamed answer is read no further than FETCH_AHEAD beyond what was taken. Its texts are on the
+ * account of the script. */
 #ifndef SCRIPT_FETCH_H
 #define SCRIPT_FETCH_H
 
@@ -21,7 +23,8 @@ struct fetch_spec {
     unsigned field_count;
     int64_t timeout_ms, connect_ms;
     uint64_t redirects, max_body;
-    bool is_streamed; /* the timeout is for the head, and between pieces; else it is for everything */
+    bool is_streamed; /* the timeout is for the head, and between pieces; else it is for everything
+                       */
 };
 
 enum fetch_wait { FETCH_HEAD, FETCH_DATA, FETCH_END };
@@ -50,7 +53,8 @@ struct fetch {
 };
 
 /* Linked to [link]. NULL: *why_out is a sentence, valid until the turn ends. */
-MUST_USE struct fetch *fetch_new(struct version *v, const struct fetch_spec *spec, struct l_link *link, const char **why_out);
+MUST_USE struct fetch *fetch_new(struct version *v, const struct fetch_spec *spec,
+                                 struct l_link *link, const char **why_out);
 
 /* [t] is woken when there is what it waits for, or the end. */
 void fetch_wait(struct fetch *f, struct l_task *t, enum fetch_wait wait);
@@ -63,5 +67,11 @@ const char *fetch_error(const struct fetch *f);
 
 /* Cancels what is going on. */
 void fetch_free(struct fetch *f);
+
+/* Fields and their texts in one block of *bytes_out, with [more] + 1 bytes for other things at
+ * *rest_out. NULL without memory. */
+MUST_USE struct http_field *fetch_copy_fields(struct mem_owner *owner,
+                                              const struct http_field *fields, unsigned count,
+                                              size_t more, size_t *bytes_out, char **rest_out);
 
 #endif

@@ -1,5 +1,5 @@
-/* host_net: the services of the network that all scripts of a host share: who looks up names, and the client for HTTP
- * with its pool of connections. Each is made when it is first used. */
+/* host_net: the services of the network that all scripts of a host share: who looks up names, and
+ * the client for HTTP with its pool of connections. Each is made when it is first used. */
 #ifndef SCRIPT_HOST_NET_H
 #define SCRIPT_HOST_NET_H
 

@@ -3,6 +3,7 @@
 #include "script/http_unit.h"
 #include "script/l_task.h"
 #include "script/libs.h"
+#include "script/proxy.h"
 
 /* The userdata of medusa.http.open. Its value: the table {status, headers}. */
 struct l_response {
@@ -20,14 +21,18 @@ struct client_options {
 #define AT(member) offsetof(struct client_options, member)
 
 static const struct l_option options[] = {
-    {"url", OPTION_OTHER, 0, 0, 0, "\"http://host[:port]/path\", or \"unix:/path/of/socket:/path\""},
+    {"url", OPTION_OTHER, 0, 0, 0,
+     "\"http://host[:port]/path\", or \"unix:/path/of/socket:/path\""},
     {"method", OPTION_OTHER, 0, 0, 0, "GET"},
     {"headers", OPTION_OTHER, 0, 0, 0, "{Name = value, or a list of values}"},
     {"body", OPTION_OTHER, 0, 0, 0, "text to send"},
     {"json", OPTION_OTHER, 0, 0, 0, "a value to send as JSON, instead of body"},
-    {"timeout", OPTION_TIME, AT(timeout), 1, 86400000, "longest time for everything; of open: for the head, and between two pieces (30s)"},
-    {"connect_timeout", OPTION_TIME, AT(connect_timeout), 1, 86400000, "longest time until the connection is there (10s)"},
-    {"redirects", OPTION_COUNT, AT(redirects), 0, 20, "how many are followed, with GET and HEAD (5; open: 0)"},
+    {"timeout", OPTION_TIME, AT(timeout), 1, 86400000,
+     "longest time for everything; of open: for the head, and between two pieces (30s)"},
+    {"connect_timeout", OPTION_TIME, AT(connect_timeout), 1, 86400000,
+     "longest time until the connection is there (10s)"},
+    {"redirects", OPTION_COUNT, AT(redirects), 0, 20,
+     "how many are followed, with GET and HEAD (5; open: 0)"},
     {"max_body", OPTION_SIZE, AT(max_body), 0, 0, "largest body of the answer (16M; open: 0, any)"},
 };
 
@@ -42,7 +47,8 @@ static void add_field(lua_State *L, struct fetch_spec *spec, slice name, int at)
     spec->fields[spec->field_count++] = (struct http_field){.name = name, .value = slice_of(p, n)};
 }
 
-/* The value on the top. A number becomes a string of the stack, which stays there; so do all values. */
+/* The value on the top. A number becomes a string of the stack, which stays there; so do all
+ * values. */
 static void add_values(lua_State *L, struct fetch_spec *spec, slice name)
 {
     if (!lua_istable(L, -1)) {
@@ -63,7 +69,8 @@ static void read_headers(lua_State *L, struct fetch_spec *spec, int at)
     if (lua_getfield(L, at, "headers") == LUA_TNIL)
         return;
     if (!lua_istable(L, -1))
-        luaL_error(L, "headers: a table is expected: {[\"X-Name\"] = \"value\"}, not %s", luaL_typename(L, -1));
+        luaL_error(L, "headers: a table is expected: {[\"X-Name\"] = \"value\"}, not %s",
+                   luaL_typename(L, -1));
     int headers = lua_gettop(L);
     lua_pushnil(L);
     while (lua_next(L, headers)) {
@@ -316,23 +323,80 @@ static int get_index(lua_State *L)
     return 1;
 }
 
+/* ---- medusa.http.proxy ---- */
+
+struct proxy_options {
+    int64_t timeout, connect_timeout;
+    bool keep_host;
+};
+
+static const struct l_option proxy_options[] = {
+    {"timeout", OPTION_TIME, offsetof(struct proxy_options, timeout), 1, 86400000,
+     "longest wait for the head of the answer, and between two pieces of it (60s): 504"},
+    {"connect_timeout", OPTION_TIME, offsetof(struct proxy_options, connect_timeout), 1, 86400000,
+     "longest time until the connection is there (10s): 504"},
+    {"keep_host", OPTION_BOOL, offsetof(struct proxy_options, keep_host), 0, 0,
+     "the other server is told the client's Host, not that of the URL (false)"},
+};
+
+static int l_proxy(lua_State *L)
+{
+    struct proxy_options o = {.timeout = 60000, .connect_timeout = 10000};
+    slice text = l_check_slice(L, 1);
+    lua_settop(L, 2);
+    if (!lua_isnil(L, 2))
+        l_read_options(L, 2, "medusa.http.proxy", proxy_options, COUNT_OF(proxy_options), &o);
+    struct proxy *p = lua_newuserdatauv(L, sizeof *p + text.n, 0);
+    const char *why;
+    *p = (struct proxy){.handler.ops = &proxy_ops,
+                        .host = version_of(L)->host,
+                        .timeout_ms = o.timeout,
+                        .connect_ms = o.connect_timeout,
+                        .keeps_host = o.keep_host};
+    memcpy(p + 1, text.p, text.n);
+    if (!url_parse(slice_of(p + 1, text.n), &p->url, &why))
+        return luaL_error(L, "medusa.http.proxy: \"%s\": %s", text.p, why);
+    if (p->url.scheme == URL_HTTPS || slice_find(p->url.target, '?') >= 0)
+        return luaL_error(
+            L, "medusa.http.proxy: \"%s\": http:// or unix: without a query is expected", text.p);
+    (void)luaL_ref(L, LUA_REGISTRYINDEX); /* lives as long as the version */
+    l_push_handler(L, &p->handler);
+    return 1;
+}
+
 const struct l_function l_client_functions[] = {
     {"medusa.http.get", l_get, "(url, [options]) -> {status, headers, body} | nil, error",
-     "Asks another server. The names in headers are in any case, as in req.headers. A status of 400 or more is an answer, not an error. "
-     "Options: see medusa.http.request.", true},
-    {"medusa.http.request", l_http_request, "{url = URL, ...} -> {status, headers, body} | nil, error",
-     "The same with method (GET), headers, body or json, timeout for everything (30s), connect_timeout (10s), redirects (5), "
-     "max_body (16M). Connections are kept for the next request to the same server. No https yet.", true},
+     "Asks another server. The names in headers are in any case, as in req.headers. A status of "
+     "400 or more is an answer, not an error. "
+     "Options: see medusa.http.request.",
+     true},
+    {"medusa.http.request", l_http_request,
+     "{url = URL, ...} -> {status, headers, body} | nil, error",
+     "The same with method (GET), headers, body or json, timeout for everything (30s), "
+     "connect_timeout (10s), redirects (5), "
+     "max_body (16M). Connections are kept for the next request to the same server. No https yet.",
+     true},
     {"medusa.http.open", l_http_open, "{url = URL, ...} -> response | nil, error",
-     "The same for an answer that is read piece by piece: returns when its head has come. timeout is for the head and between two "
-     "pieces; redirects are not followed and bodies may be of any size, unless redirects and max_body say otherwise.", true},
+     "The same for an answer that is read piece by piece: returns when its head has come. timeout "
+     "is for the head and between two "
+     "pieces; redirects are not followed and bodies may be of any size, unless redirects and "
+     "max_body say otherwise.",
+     true},
+    {"medusa.http.proxy", l_proxy, "(url, [options]) -> handler",
+     "A handler that hands requests on to another server: its path, if any, and then the "
+     "request's. Both bodies are streamed. "
+     "X-Forwarded-For and X-Forwarded-Host are added. 502 and 504 when the other server fails. "
+     "Options: timeout (60s), "
+     "connect_timeout (10s), keep_host (false)."},
 };
 const size_t l_client_function_count = COUNT_OF(l_client_functions);
 
 const struct l_function l_response_methods[] = {
     {"response:read", l_read, "() -> bytes | nil, error",
-     "The next piece of the body; nil at its end. Who reads slowly makes the other server wait.", true},
-    {"response:close", l_close, "()", "Ends it early. Forgetting the response does the same, later."},
+     "The next piece of the body; nil at its end. Who reads slowly makes the other server wait.",
+     true},
+    {"response:close", l_close, "()",
+     "Ends it early. Forgetting the response does the same, later."},
     {"response.status", NULL, "", "200, 404, ..."},
     {"response.headers", NULL, "", "The fields of the answer, their names in any case."},
 };

@@ -81,8 +81,8 @@ static int go_on(lua_State *L, int status, lua_KContext ctx)
 static int begin(lua_State *L, lua_State *co, lua_KContext ctx)
 {
     int nargs = lua_gettop(L) - 1;
-    if (!l_task_current(L) || version_is_waiting(co))
-        return refuse(L, ctx, "cannot resume a coroutine that waits in another task");
+    if (co != L && (!l_task_current(L) || version_is_waiting(co)))
+        return refuse(L, ctx, "cannot resume a coroutine that waits, or that is a task's own");
     if (co == L || (lua_status(co) == LUA_OK && lua_gettop(co) == 0))
         return refuse(L, ctx, co == L ? "cannot resume non-suspended coroutine"
                                       : "cannot resume dead coroutine");
@@ -129,6 +129,17 @@ static int co_yield(lua_State *L)
     return lua_yield(L, lua_gettop(L));
 }
 
+/* Whoever waits in it would be told by nobody, or by somebody who finds another there. */
+static int co_close(lua_State *L)
+{
+    if (version_is_waiting(check_coroutine(L, 1)))
+        return luaL_error(L, "cannot close a coroutine that waits, or that is a task's own");
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
 static int co_isyieldable(lua_State *L)
 {
     struct l_task *t = l_task_current(L);
@@ -154,5 +165,8 @@ void l_open_coroutine(lua_State *L)
                                     {NULL, NULL}};
     lua_getglobal(L, "coroutine");
     luaL_setfuncs(L, ours, 0);
+    lua_getfield(L, -1, "close");
+    lua_pushcclosure(L, co_close, 1);
+    lua_setfield(L, -2, "close");
     lua_pop(L, 1);
 }

@@ -15,6 +15,7 @@
     X(l_request_field_rows, l_request_field_row_count)                                                                 \
     X(l_request_methods, l_request_method_count)                                                                       \
     X(l_upload_methods, l_upload_method_count)                                                                         \
+    X(l_events_methods, l_events_method_count)                                                                         \
     X(l_http_files_functions, l_http_files_function_count)                                                             \
     X(l_wrapper_functions, l_wrapper_function_count)                                                                   \
     X(l_client_functions, l_client_function_count)                                                                     \
@@ -22,6 +23,8 @@
     X(l_tcp_functions, l_tcp_function_count)                                                                           \
     X(l_net_functions, l_net_function_count)                                                                           \
     X(l_conn_methods, l_conn_method_count)                                                                             \
+    X(l_udp_functions, l_udp_function_count)                                                                           \
+    X(l_udp_methods, l_udp_method_count)                                                                               \
     X(l_files_functions, l_files_function_count)                                                                       \
     X(l_tree_methods, l_tree_method_count)                                                                             \
     X(l_shared_functions, l_shared_function_count)                                                                     \

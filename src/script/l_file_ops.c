@@ -78,7 +78,9 @@ static struct file_job *begin(lua_State *L, const char *what, enum vfs_change_op
     const struct l_tree *t = check_tree(L);
     bool changes = op != VFS_READ && op != VFS_STAT;
     if (changes && !t->can_write)
-        luaL_error(L, "%s: this tree is for reading only: open it by medusa.files(path, {write = true})", what);
+        luaL_error(
+            L, "%s: this tree is for reading only: open it by medusa.files(path, {write = true})",
+            what);
     struct file_job *j = l_job_begin(L, sizeof *j, what);
     j->change.op = op;
     j->change.done = on_changed;
@@ -163,7 +165,8 @@ static int give_stat(lua_State *L, int status, lua_KContext ctx)
     l_job_end(&j->base);
     if (error)
         return fail_path(L, lua_tostring(L, 2), error);
-    push_entry(L, kind_of(st.st_mode), S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0, st.st_mtim.tv_sec);
+    push_entry(L, kind_of(st.st_mode), S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0,
+               st.st_mtim.tv_sec);
     lua_pushinteger(L, st.st_mode & 07777);
     lua_setfield(L, -2, "mode");
     return 1;
@@ -255,8 +258,10 @@ struct write_options {
 
 const struct l_option l_tree_write_options[] = {
     {"append", OPTION_BOOL, offsetof(struct write_options, append), 0, 0, "to the end of the file"},
-    {"sync", OPTION_BOOL, offsetof(struct write_options, sync), 0, 0, "return when it is on the disk"},
-    {"exclusive", OPTION_BOOL, offsetof(struct write_options, exclusive), 0, 0, "fail when the file is there already"},
+    {"sync", OPTION_BOOL, offsetof(struct write_options, sync), 0, 0,
+     "return when it is on the disk"},
+    {"exclusive", OPTION_BOOL, offsetof(struct write_options, exclusive), 0, 0,
+     "fail when the file is there already"},
 };
 const size_t l_tree_write_option_count = COUNT_OF(l_tree_write_options);
 
@@ -333,20 +338,31 @@ const struct l_function l_tree_methods[] = {
     {"tree:read", l_read, "(path, [max]) -> text | nil, error",
      "The whole file. One that is larger than max (default 16 MiB) is an error.", true},
     {"tree:stat", l_stat, "(path) -> {kind, size, mtime, mode} | nil, error",
-     "What stands there now: kind is \"file\", \"directory\" or \"other\"; mtime in seconds since 1970. Links are followed within the tree.", true},
-    {"tree:list", l_list, "([path], [{hidden = true, max = N}]) -> {{name, kind, size, mtime}, ...}, is_cut | nil, error",
+     "What stands there now: kind is \"file\", \"directory\" or \"other\"; mtime in seconds since "
+     "1970. Links are followed within the tree.",
+     true},
+    {"tree:list", l_list,
+     "([path], [{hidden = true, max = N}]) -> {{name, kind, size, mtime}, ...}, is_cut | nil, "
+     "error",
      "The files and directories in a directory, by name. is_cut: there are more than max.", true},
-    {"tree:write", l_write, "(path, text, [{append = true, sync = true, exclusive = true}]) -> true | nil, error",
-     "Writes a whole file: who reads it meanwhile sees the old one or the new one. append adds to its end instead; sync waits for "
-     "the disk; exclusive fails when it is there. Needs a tree with write = true, as do the following.",
+    {"tree:write", l_write,
+     "(path, text, [{append = true, sync = true, exclusive = true}]) -> true | nil, error",
+     "Writes a whole file: who reads it meanwhile sees the old one or the new one. append adds to "
+     "its end instead; sync waits for "
+     "the disk; exclusive fails when it is there. Needs a tree with write = true, as do the "
+     "following.",
      true},
     {"tree:remove", l_remove, "(path) -> true | nil, error", "Removes a file, or a link.", true},
     {"tree:rename", l_rename, "(path, new_path, [{exclusive = true}]) -> true | nil, error",
-     "Gives a file or directory another name within the tree. A file of that name is replaced, unless exclusive.", true},
-    {"tree:mkdir", l_mkdir, "(path) -> true | nil, error", "Makes a directory; the one above it must be there.", true},
+     "Gives a file or directory another name within the tree. A file of that name is replaced, "
+     "unless exclusive.",
+     true},
+    {"tree:mkdir", l_mkdir, "(path) -> true | nil, error",
+     "Makes a directory; the one above it must be there.", true},
     {"tree:rmdir", l_rmdir, "(path) -> true | nil, error", "Removes an empty directory.", true},
     {"tree:file", l_file, "(path) -> handler",
-     "For return tree:file(\"/name\"): the answer is this file, with conditions and ranges; 404 when it is none. The same as "
+     "For return tree:file(\"/name\"): the answer is this file, with conditions and ranges; 404 "
+     "when it is none. The same as "
      "return {file = \"/name\", tree = tree}, which may have headers too."},
 };
 const size_t l_tree_method_count = COUNT_OF(l_tree_methods);

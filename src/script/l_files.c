@@ -1,4 +1,5 @@
-/* l_files: medusa.files and medusa.http.files: from a directory's name to a tree, and from a tree to a handler. */
+/* l_files: medusa.files and medusa.http.files: from a directory's name to a tree, and from a tree
+ * to a handler. */
 #include "script/l_files.h"
 
 #include "script/http_unit.h"
@@ -51,7 +52,8 @@ static const char *why(int error)
         return "it is not a directory";
     case -ENOSYS:
     case -EPERM:
-        return "this system does not allow openat2 (Linux 5.6 or later; a container's profile may forbid it)";
+        return "this system does not allow openat2 (Linux 5.6 or later; a container's profile may "
+               "forbid it)";
     case -E2BIG:
         return "the script uses too many trees, or too many sets of options for one tree";
     default:
@@ -125,7 +127,8 @@ const struct l_option l_http_files_options[] = {
     {"listing", OPTION_BOOL, AT(listing), 0, 0, "a directory without an index file is listed (default false: 403)"},
     {"hidden", OPTION_BOOL, AT(hidden), 0, 0, "names that begin with a dot are served too; else only /.well-known"},
     {"max_entries", OPTION_COUNT, AT(max_entries), 1, 1000000, "of a listing"},
-    {"index", OPTION_OTHER, 0, 0, 0, "a name or a list of names that stand for their directory; false: none does"},
+    {"index", OPTION_OTHER, 0, 0, 0,
+     "a name or a list of names that stand for their directory; false: none does"},
     {"max_age", OPTION_TIME, AT(max_age), 0, 0, "Cache-Control: max-age of files"},
     {"cache_control", OPTION_OTHER, 0, 0, 0, "Cache-Control of files, as it is sent"},
     {"headers", OPTION_OTHER, 0, 0, 0, "further headers of files: {Name = \"value\"}"},
@@ -136,7 +139,8 @@ static void add_index(lua_State *L, struct h_file_settings *s)
 {
     slice name = lua_type(L, -1) == LUA_TSTRING ? l_check_slice(L, -1) : SLICE("");
     if (!name.n || slice_find(name, '/') >= 0 || slice_find(name, '\0') >= 0)
-        luaL_error(L, "medusa.http.files: index: names of files are expected, as in {\"index.html\"}");
+        luaL_error(L,
+                   "medusa.http.files: index: names of files are expected, as in {\"index.html\"}");
     if (s->index_count == H_FILE_INDEX_MAX)
         luaL_error(L, "medusa.http.files: index: at most %d names", H_FILE_INDEX_MAX);
     s->index[s->index_count++] = name;
@@ -164,8 +168,11 @@ static void read_index(lua_State *L, int at, struct h_file_settings *s)
 static void put_line(lua_State *L, struct fmt *f, slice name, slice value)
 {
     if (!exchange_check_field(name, value))
-        luaL_error(L, "medusa.http.files: the header %s cannot be sent: it is no name, holds control characters, or is the "
-                      "server's own", name.p);
+        luaL_error(L,
+                   "medusa.http.files: the header %s cannot be sent: it is no name, holds control "
+                   "characters, or is the "
+                   "server's own",
+                   name.p);
     fmt_put(f, name);
     fmt_put(f, SLICE(": "));
     fmt_put(f, value);
@@ -179,7 +186,9 @@ static void put_headers(lua_State *L, int at, struct fmt *f)
         lua_pushnil(L);
         while (lua_next(L, -2)) {
             if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
-                luaL_error(L, "medusa.http.files: headers are a table of names: {[\"X-Name\"] = \"value\"}");
+                luaL_error(
+                    L,
+                    "medusa.http.files: headers are a table of names: {[\"X-Name\"] = \"value\"}");
             put_line(L, f, l_check_slice(L, -2), l_check_slice(L, -1));
             lua_pop(L, 1);
         }
@@ -192,7 +201,8 @@ static void put_cache_control(lua_State *L, int at, const struct file_options *o
     char room[64];
     if (lua_getfield(L, at, "cache_control") != LUA_TNIL) {
         if (o->max_age >= 0)
-            luaL_error(L, "medusa.http.files: max_age and cache_control say the same: give one of them");
+            luaL_error(
+                L, "medusa.http.files: max_age and cache_control say the same: give one of them");
         put_line(L, f, SLICE("Cache-Control"), l_check_slice(L, -1));
     } else if (o->max_age >= 0) {
         (void)snprintf(room, sizeof room, "max-age=%lld", (long long)(o->max_age / 1000));
@@ -264,7 +274,9 @@ void l_push_tree_file(lua_State *L, int at, slice path)
 {
     const struct l_tree *t = l_test_object(L, at, META_TREE);
     if (!t)
-        luaL_error(L, "an answer with a file needs its tree: {file = \"/name\", tree = medusa.files(...)}");
+        luaL_error(
+            L,
+            "an answer with a file needs its tree: {file = \"/name\", tree = medusa.files(...)}");
     struct h_file_settings s = {.hidden = true, .files_only = true};
     struct tree_files *files;
     int error = tree_keep_files(version_of(L), t->tree, &s, &files);
@@ -278,21 +290,26 @@ void l_push_tree_file(lua_State *L, int at, slice path)
 
 const struct l_function l_files_functions[] = {
     {"medusa.files", l_files, "(path, [{write = true}]) -> tree",
-     "Opens a directory as a tree of files; a relative path begins where the script stands. All scripts that name the same "
-     "directory share its cache. No name leads out of it: neither \"..\" nor a symbolic link. Without write = true it cannot be "
+     "Opens a directory as a tree of files; a relative path begins where the script stands. All "
+     "scripts that name the same "
+     "directory share its cache. No name leads out of it: neither \"..\" nor a symbolic link. "
+     "Without write = true it cannot be "
      "changed. Raises when it is not there.",
      true},
 };
 
 const struct l_function l_http_files_functions[] = {
     {"medusa.http.files", l_http_files, "(path or tree, [options]) -> handler",
-     "A handler that serves a directory: types, conditions, ranges, compressed forms that stand beside (.br, .zst, .gz), index files. "
-     "For routes: [\"/static/\"] = medusa.http.files(\"./static\"); or in a function: return files(req). Options: listing, hidden, "
+     "A handler that serves a directory: types, conditions, ranges, compressed forms that stand "
+     "beside (.br, .zst, .gz), index files. "
+     "For routes: [\"/static/\"] = medusa.http.files(\"./static\"); or in a function: return "
+     "files(req). Options: listing, hidden, "
      "index, max_entries, max_age, cache_control, headers.",
      true},
 };
 
-const size_t l_files_function_count = COUNT_OF(l_files_functions), l_http_files_function_count = COUNT_OF(l_http_files_functions);
+const size_t l_files_function_count = COUNT_OF(l_files_functions),
+             l_http_files_function_count = COUNT_OF(l_http_files_functions);
 
 void l_open_files(lua_State *L)
 {

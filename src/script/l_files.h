@@ -11,7 +11,8 @@ struct l_tree {
     bool can_write;
 };
 
-/* Pushes a handler that answers with the file [path] of the tree at [at]. RAISES, too when there is no tree. */
+/* Pushes a handler that answers with the file [path] of the tree at [at]. RAISES, too when there is
+ * no tree. */
 void l_push_tree_file(lua_State *L, int at, slice path);
 
 /* [path] as the tree wants it, pushed: with a "/" in front. RAISES. */

@@ -1,8 +1,9 @@
 /* l_include: medusa.include and require: files beside the script.
  *
- * Only below the script's directory; a link that stands there is followed, for whoever may make one there may change the script
- * too. A file is read on a worker while the task waits, so two tasks may want the same module at once: the second waits for the
- * first, and a circle of them is found by who waits for whom. */
+ * Only below the script's directory; a link that stands there is followed, for whoever may make one
+ * there may change the script too. A file is read on a worker while the task waits, so two tasks
+ * may want the same module at once: the second waits for the first, and a circle of them is found
+ * by who waits for whom. */
 #include "script/l_job.h"
 #include "script/libs.h"
 #include "script/read_file.h"
@@ -43,12 +44,15 @@ static void check_name(lua_State *L, slice name)
     fmt_char(&f, '/');
     fmt_put(&f, name);
     if (!name.n || f.full || vfs_path_check(fmt_done(&f)) != 0)
-        luaL_error(L, "%s cannot be included: only files below the script's own directory can, named without \"..\"",
+        luaL_error(L,
+                   "%s cannot be included: only files below the script's own directory can, named "
+                   "without \"..\"",
                    name.n ? name.p : "a file without a name");
 }
 
 /* To be returned: reads the file [name] with [suffix], beside the script. */
-static int start_reading(lua_State *L, slice name, const char *suffix, const char *what, lua_KFunction k)
+static int start_reading(lua_State *L, slice name, const char *suffix, const char *what,
+                         lua_KFunction k)
 {
     struct version *v = version_of(L);
     struct reading *r = l_job_begin(L, sizeof *r, what);
@@ -62,7 +66,8 @@ static int start_reading(lua_State *L, slice name, const char *suffix, const cha
     r->path[fmt_done(&f).n] = '\0';
     r->base.drop = drop;
     int error = f.full ? -ENAMETOOLONG
-                       : read_file_start(&r->file, v->host, slice_skip(fmt_done(&f), 1), FILE_MAX_BYTES, on_read);
+                       : read_file_start(&r->file, v->host, slice_skip(fmt_done(&f), 1),
+                                         FILE_MAX_BYTES, on_read);
     if (error)
         return luaL_error(L, "%s cannot be read: %s", r->path + 1, strerror(-error));
     return l_job_wait(L, &r->base, k);
@@ -121,8 +126,10 @@ static bool is_alive(struct version *v, const struct l_task *t)
     return false;
 }
 
-/* The one that some module of [loader] waits for, if it is there still; with loader NULL: is [wanted] there still? */
-static struct l_module *find_wanted(lua_State *L, const struct l_task *loader, const struct l_module *wanted)
+/* The one that some module of [loader] waits for, if it is there still; with loader NULL: is
+ * [wanted] there still? */
+static struct l_module *find_wanted(lua_State *L, const struct l_task *loader,
+                                    const struct l_module *wanted)
 {
     struct l_module *found = NULL;
     lua_getfield(L, LUA_REGISTRYINDEX, LOADING);
@@ -199,13 +206,15 @@ static int close_module(lua_State *L)
 /* "a.b" as "a/b", pushed. */
 static slice push_file_name(lua_State *L, slice name)
 {
-    static const char *const rule = "a module's name is made of letters, digits, \"_\" and \"-\", with dots between: \"a.b\" is a/b.lua";
+    static const char *const rule = "a module's name is made of letters, digits, \"_\" and \"-\", "
+                                    "with dots between: \"a.b\" is a/b.lua";
     char room[UNIT_PATH_MAX];
     luaL_argcheck(L, name.n && name.n < sizeof room, 1, rule);
     for (size_t i = 0; i < name.n; i++) {
         char c = name.p[i];
         bool is_end = i + 1 == name.n || i == 0 || name.p[i - 1] == '.';
-        bool is_word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+        bool is_word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '_' || c == '-';
         luaL_argcheck(L, is_word || (c == '.' && !is_end), 1, rule);
         room[i] = c;
         if (c == '.')
@@ -244,8 +253,9 @@ static int run_init(lua_State *L, int status, lua_KContext ctx)
 {
     const struct reading *r = (struct reading *)ctx;
     if (r->file.error == -ENOENT || r->file.error == -ENOTDIR)
-        return luaL_error(L, "module %s is not there: neither %s.lua nor %s/init.lua beside the script", lua_tostring(L, 1),
-                          lua_tostring(L, 3), lua_tostring(L, 3));
+        return luaL_error(
+            L, "module %s is not there: neither %s.lua nor %s/init.lua beside the script",
+            lua_tostring(L, 1), lua_tostring(L, 3), lua_tostring(L, 3));
     return run_required(L, status, ctx);
 }
 
@@ -290,10 +300,13 @@ static int l_require(lua_State *L)
     if (!is_loading)
         return load_module(L);
     if (is_circle(L, m))
-        return luaL_error(L, "module %s is required in a circle: it is being loaded, and what it needs requires it again",
+        return luaL_error(L,
+                          "module %s is required in a circle: it is being loaded, and what it "
+                          "needs requires it again",
                           lua_tostring(L, 1));
     note_wanted(L, m);
-    return l_task_wait_until(L, loop_now_ms(version_of(L)->host->loop) + LOOK_AGAIN_MS, NULL, NULL, require_again, 0);
+    return l_task_wait_until(L, loop_now_ms(version_of(L)->host->loop) + LOOK_AGAIN_MS, NULL, NULL,
+                             require_again, 0);
 }
 
 static int require_again(lua_State *L, int status, lua_KContext ctx)
@@ -306,19 +319,22 @@ static int require_again(lua_State *L, int status, lua_KContext ctx)
 
 const struct l_function l_include_functions[] = {
     {"medusa.include", l_include, "(path) -> ...",
-     "Runs the file path, below the script's directory, each time it is called, and returns what it returns. Raises when it cannot "
+     "Runs the file path, below the script's directory, each time it is called, and returns what "
+     "it returns. Raises when it cannot "
      "be read or has an error.",
      true},
 };
 
 const struct l_function l_require_functions[] = {
     {"require", l_require, "(name) -> value",
-     "The module name: what name.lua or name/init.lua beside the script returned (\"a.b\" is a/b.lua). It is run once in each load of "
+     "The module name: what name.lua or name/init.lua beside the script returned (\"a.b\" is "
+     "a/b.lua). It is run once in each load of "
      "the script. Modules that require each other in a circle are an error.",
      true},
 };
 
-const size_t l_include_function_count = COUNT_OF(l_include_functions), l_require_function_count = COUNT_OF(l_require_functions);
+const size_t l_include_function_count = COUNT_OF(l_include_functions),
+             l_require_function_count = COUNT_OF(l_require_functions);
 
 void l_open_include(lua_State *L)
 {

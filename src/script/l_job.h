@@ -1,10 +1,13 @@
-/* l_job: something that a task waits for while a worker does it, in C memory that no finalizer has to find.
+/* l_job: something that a task waits for while a worker does it, in C memory that no finalizer has
+ * to find.
  *
- * Embedded first in the binding's own struct. The userdata that l_job_begin pushes leads to it by a link (l_link.h), so a job
- * whose task was killed, or whose result raised an error on its way to Lua, goes with the userdata; what a lost finalizer leaves
- * behind goes with the version. While it is away it is never freed, and holds its version.
+ * Embedded first in the binding's own struct. The userdata that l_job_begin pushes leads to it by a
+ * link (l_link.h), so a job whose task was killed, or whose result raised an error on its way to
+ * Lua, goes with the userdata; what a lost finalizer leaves behind goes with the version. While it
+ * is away it is never freed, and holds its version.
  *
- *     l_job_begin -> fill in, start -> return l_job_wait(L, job, k)    ...    l_job_back -> k(L, status, ctx): l_job_of(ctx)
+ *     l_job_begin -> fill in, start -> return l_job_wait(L, job, k)    ...    l_job_back -> k(L,
+ * status, ctx): l_job_of(ctx)
  *                 -> l_job_end
  */
 #ifndef SCRIPT_L_JOB_H
@@ -16,8 +19,10 @@
 
 struct l_job {
     /* public */
-    void (*drop)(struct l_job *job); /* frees what its owner put into it; NULL = nothing. Never while it is away */
-    void (*cancel)(struct l_job *job); /* nobody wants it any more, while it is away; NULL = nothing */
+    void (*drop)(struct l_job *job); /* frees what its owner put into it; NULL = nothing. Never
+                                        while it is away */
+    void (*cancel)(
+        struct l_job *job); /* nobody wants it any more, while it is away; NULL = nothing */
     /* read-only */
     struct version *version;
     /* private */
@@ -28,13 +33,15 @@ struct l_job {
     bool is_away;
 };
 
-/* [bytes] zeroed, the struct l_job first; pushes its userdata. [what] names the function for a caller that cannot wait. RAISES. */
+/* [bytes] zeroed, the struct l_job first; pushes its userdata. [what] names the function for a
+ * caller that cannot wait. RAISES. */
 void *l_job_begin(lua_State *L, size_t bytes, const char *what);
 
 /* To be returned by the binding when the job has been started: it is away now. */
 int l_job_wait(lua_State *L, struct l_job *job, lua_KFunction k);
 
-/* In the loop: it has come back. May run the task, and free the job: nothing of it may be touched afterwards. */
+/* In the loop: it has come back. May run the task, and free the job: nothing of it may be touched
+ * afterwards. */
 void l_job_back(struct l_job *job);
 
 /* Is anybody waiting for it still? For workers' jobs that come back in several steps. */

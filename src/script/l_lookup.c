@@ -1,4 +1,5 @@
-/* l_lookup: a question to the resolver, linked to a userdata on the stack of the task that waits. */
+/* l_lookup: a question to the resolver, linked to a userdata on the stack of the task that waits.
+ */
 #include "script/l_lookup.h"
 
 #include "base/num.h"
@@ -120,7 +121,8 @@ bool l_split_address(slice text, slice *host_out, uint16_t *port_out)
         return true;
     ssize_t colon = slice_find_last(text, ':');
     uint64_t port;
-    if (colon <= 0 || !num_u64(slice_skip(text, (size_t)colon + 1), &port) || port < 1 || port > 65535)
+    if (colon <= 0 || !num_u64(slice_skip(text, (size_t)colon + 1), &port) || port < 1 ||
+        port > 65535)
         return false;
     slice host = slice_head(text, (size_t)colon);
     if (host.p[0] == '[' && host.p[host.n - 1] == ']')

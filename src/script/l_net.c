@@ -51,7 +51,8 @@ struct connect_options {
 #define AT(member) offsetof(struct connect_options, member)
 
 const struct l_option l_connect_options[] = {
-    {"timeout", OPTION_TIME, AT(timeout), 1, 3600000, "longest time until the connection is there, with the look-up of the name (10s)"},
+    {"timeout", OPTION_TIME, AT(timeout), 1, 3600000,
+     "longest time until the connection is there, with the look-up of the name (10s)"},
     {"idle", OPTION_TIME, AT(idle), 0, 0, "longest wait for input or room; 0 = any (5m)"},
     {"max_line", OPTION_SIZE, AT(max_line), 1, 67108864, "longest line (64K)"},
 };
@@ -100,7 +101,9 @@ static int read_address(lua_State *L, slice *host, uint16_t *port)
         return 3;
     }
     if (!l_split_address(text, host, port))
-        luaL_argerror(L, 1, "an address is expected: \"host:port\", \"[::1]:port\", \"unix:/path\", or host, port");
+        luaL_argerror(
+            L, 1,
+            "an address is expected: \"host:port\", \"[::1]:port\", \"unix:/path\", or host, port");
     return 2;
 }
 
@@ -116,7 +119,8 @@ static int l_connect(lua_State *L)
     struct l_conn *handle = l_new_object(L, META_CONN, sizeof *handle, 1);
     handle->link = l_link_new(L, NULL);
     int error;
-    struct out_conn *oc = out_conn_start(version_of(L), host, port, o.timeout, handle->link, &error);
+    struct out_conn *oc =
+        out_conn_start(version_of(L), host, port, o.timeout, handle->link, &error);
     if (!oc)
         return fail_connect(L, error, true);
     oc->conn.idle_ms = (uint32_t)MIN(o.idle, (int64_t)UINT32_MAX);
@@ -130,8 +134,11 @@ const struct l_function l_net_functions[] = {
     {"medusa.resolve", l_resolve, "(name) -> {address, ...} | nil, error",
      "The addresses of a host, best first: as the system's files and name servers say.", true},
     {"medusa.tcp.connect", l_connect, "(\"host:port\", [options]) -> conn | nil, error",
-     "Opens a connection; also (host, port, [options]) and \"unix:/path\". Options: timeout (10s), idle (5m; 0 = any), "
-     "max_line (64K). It is closed when the script forgets it, and when a reload has replaced the script's last user of it.", true},
+     "Opens a connection; also (host, port, [options]) and \"unix:/path\". Options: timeout (10s), "
+     "idle (5m; 0 = any), "
+     "max_line (64K). It is closed when the script forgets it, and when a reload has replaced the "
+     "script's last user of it.",
+     true},
 };
 const size_t l_net_function_count = COUNT_OF(l_net_functions);
 

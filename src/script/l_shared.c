@@ -290,7 +290,7 @@ static int l_range(lua_State *L)
         return l_fail_store(L, (int)n);
     first = MAX(first < 0 ? first + n : first, 0);
     last = MIN(last < 0 ? last + n : last, n - 1);
-    if (last - first >= RANGE_MAX)
+    if (last >= first && last - first >= RANGE_MAX)
         return l_fail(L, "more than 100000 values are asked for: ask in parts");
     return push_range(L, s, key, first, last);
 }

@@ -118,6 +118,7 @@ static int make_coroutine(lua_State *L)
 {
     struct l_task *t = lua_touserdata(L, 1);
     t->co = lua_newthread(L);
+    version_mark_waiting(t->co, true); /* for ever: only the task may resume it */
     t->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
 }

@@ -1,8 +1,8 @@
 /* l_work: medusa.work: Lua code on a thread, for what blocks: files, programs, long sums.
  *
- * The code runs in a bare state of its own, with a heap limit and a time limit; only plain data goes in and out. The struct is the
- * worker's while it is away, but for is_cancelled. Nothing here can interrupt a C function: an io.read that hangs holds its
- * thread, and so one of THREADS. */
+ * The code runs in a bare state of its own, with a heap limit and a time limit; only plain data
+ * goes in and out. The struct is the worker's while it is away, but for is_cancelled. Nothing here
+ * can interrupt a C function: an io.read that hangs holds its thread, and so one of THREADS. */
 #include "script/l_job.h"
 #include "script/libs.h"
 #include "script/plain.h"
@@ -89,10 +89,11 @@ static void remove_names(lua_State *L, const char *library, const char *const *n
 /* All but what ends or changes the whole process, or could break Lua. */
 static void open_work_libraries(lua_State *L)
 {
-    static const luaL_Reg libraries[] = {{LUA_GNAME, luaopen_base},         {LUA_TABLIBNAME, luaopen_table},
-                                         {LUA_STRLIBNAME, luaopen_string},  {LUA_MATHLIBNAME, luaopen_math},
-                                         {LUA_UTF8LIBNAME, luaopen_utf8},   {LUA_COLIBNAME, luaopen_coroutine},
-                                         {LUA_OSLIBNAME, luaopen_os},       {LUA_IOLIBNAME, luaopen_io}};
+    static const luaL_Reg libraries[] = {
+        {LUA_GNAME, luaopen_base},        {LUA_TABLIBNAME, luaopen_table},
+        {LUA_STRLIBNAME, luaopen_string}, {LUA_MATHLIBNAME, luaopen_math},
+        {LUA_UTF8LIBNAME, luaopen_utf8},  {LUA_COLIBNAME, luaopen_coroutine},
+        {LUA_OSLIBNAME, luaopen_os},      {LUA_IOLIBNAME, luaopen_io}};
     static const char *const globals[] = {"dofile", "loadfile", NULL};
     static const char *const of_os[] = {"exit", "setlocale", NULL};
     static const char *const of_string[] = {"dump", NULL};
@@ -109,7 +110,8 @@ static void open_work_libraries(lua_State *L)
 
 static int add_traceback(lua_State *L)
 {
-    luaL_traceback(L, L, lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : luaL_tolstring(L, 1, NULL), 1);
+    luaL_traceback(
+        L, L, lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : luaL_tolstring(L, 1, NULL), 1);
     return 1;
 }
 
@@ -208,7 +210,8 @@ static int put_dump(lua_State *L, const void *p, size_t n, void *ctx)
     return !plain_put_bytes(ctx, p, n);
 }
 
-/* Its globals are the only thing that a function may bring along: they are those of the new state. */
+/* Its globals are the only thing that a function may bring along: they are those of the new state.
+ */
 static void check_upvalues(lua_State *L, int at)
 {
     for (int i = 1;; i++) {
@@ -217,7 +220,10 @@ static void check_upvalues(lua_State *L, int at)
             return;
         lua_pop(L, 1);
         if (i > 1 || !slice_is(slice_str(name), SLICE("_ENV")))
-            luaL_error(L, "medusa.work: the function uses the local variable %s from outside of it: give it as an argument", name);
+            luaL_error(L,
+                       "medusa.work: the function uses the local variable %s from outside of it: "
+                       "give it as an argument",
+                       name);
     }
 }
 
@@ -247,8 +253,10 @@ struct work_options {
 
 const struct l_option l_work_options[] = {
     {"run", OPTION_OTHER, 0, 0, 0, "the function, or the text of a script"},
-    {"memory", OPTION_SIZE, offsetof(struct work_options, memory), MEMORY_LEAST, (uint64_t)1 << 40, "of its Lua state (default 64M)"},
-    {"timeout", OPTION_TIME, offsetof(struct work_options, timeout), 1, (uint64_t)365 * 86400 * 1000, "time that it may take (default 1m)"},
+    {"memory", OPTION_SIZE, offsetof(struct work_options, memory), MEMORY_LEAST, (uint64_t)1 << 40,
+     "of its Lua state (default 64M)"},
+    {"timeout", OPTION_TIME, offsetof(struct work_options, timeout), 1,
+     (uint64_t)365 * 86400 * 1000, "time that it may take (default 1m)"},
 };
 const size_t l_work_option_count = COUNT_OF(l_work_options);
 
@@ -263,7 +271,9 @@ static void read_arguments(lua_State *L, struct work_options *o)
     }
     int type = lua_type(L, 1);
     if ((type != LUA_TFUNCTION && type != LUA_TSTRING) || lua_iscfunction(L, 1))
-        luaL_argerror(L, 1, "a function of Lua, or the text of a script, is expected, or {run = function, timeout = \"5m\", ...}");
+        luaL_argerror(L, 1,
+                      "a function of Lua, or the text of a script, is expected, or {run = "
+                      "function, timeout = \"5m\", ...}");
 }
 
 static struct work_lane *lane_of(struct host *host)
@@ -302,10 +312,15 @@ static int l_work(lua_State *L)
 }
 
 const struct l_function l_work_functions[] = {
-    {"medusa.work", l_work, "(function or text or {run = ..., timeout = \"5m\", memory = \"256M\"}, ...) -> ... | nil, error",
-     "Runs Lua code on a thread, for what blocks or takes long; the other tasks go on meanwhile. It has a Lua state of its own, with "
-     "Lua's libraries, io and os among them, but nothing of this script: the function may not use local variables from outside, and "
-     "arguments and results are nil, booleans, numbers, strings and tables of them, which are copied. At most 4 run at once, the "
+    {"medusa.work", l_work,
+     "(function or text or {run = ..., timeout = \"5m\", memory = \"256M\"}, ...) -> ... | nil, "
+     "error",
+     "Runs Lua code on a thread, for what blocks or takes long; the other tasks go on meanwhile. "
+     "It has a Lua state of its own, with "
+     "Lua's libraries, io and os among them, but nothing of this script: the function may not use "
+     "local variables from outside, and "
+     "arguments and results are nil, booleans, numbers, strings and tables of them, which are "
+     "copied. At most 4 run at once, the "
      "others wait. timeout (default 1m) ends Lua code, but not an io function that hangs.",
      true},
 };

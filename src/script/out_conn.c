@@ -157,8 +157,11 @@ static struct out_conn *make(struct version *v, struct l_link *link, int64_t tim
         return NULL;
     host->out_count++;
     oc->host = host;
-    oc->conn = (struct conn){
-        .stream = &oc->stream, .version = v, .finish = finish, .link = link, .deadline_ms = INT64_MAX};
+    oc->conn = (struct conn){.stream = &oc->stream,
+                             .version = v,
+                             .finish = finish,
+                             .link = link,
+                             .deadline_ms = INT64_MAX};
     link->object = &oc->conn;
     oc->resolve.done = on_resolved;
     oc->connect.done = on_connected;
@@ -170,8 +173,8 @@ static struct out_conn *make(struct version *v, struct l_link *link, int64_t tim
     return oc;
 }
 
-struct out_conn *out_conn_start(struct version *v, slice host, uint16_t port, int64_t timeout_ms, struct l_link *link,
-                                int *error_out)
+struct out_conn *out_conn_start(struct version *v, slice host, uint16_t port, int64_t timeout_ms,
+                                struct l_link *link, int *error_out)
 {
     struct resolver *resolver = host_resolver(v->host, error_out);
     struct out_conn *oc = resolver ? make(v, link, timeout_ms) : NULL;

@@ -1,4 +1,5 @@
-/* out_conn: a connection that a script opened by medusa.tcp.connect: name, addresses, socket, then a conn like any other.
+/* out_conn: a connection that a script opened by medusa.tcp.connect: name, addresses, socket, then
+ * a conn like any other.
  *
  *     RESOLVING -> CONNECTING -> OPEN -> (on_closed) freed
  *          \------------\-----> FAILED -> out_conn_drop -> freed
@@ -34,10 +35,10 @@ struct out_conn {
 
 extern const struct stream_ops out_conn_ops;
 
-/* Begins; linked to [link], which gets the conn as its object. [task] is woken when it is OPEN or FAILED. NULL and *error_out: -errno,
- * or the resolver's error. */
-MUST_USE struct out_conn *out_conn_start(struct version *v, slice host, uint16_t port, int64_t timeout_ms, struct l_link *link,
-                                         int *error_out);
+/* Begins; linked to [link], which gets the conn as its object. [task] is woken when it is OPEN or
+ * FAILED. NULL and *error_out: -errno, or the resolver's error. */
+MUST_USE struct out_conn *out_conn_start(struct version *v, slice host, uint16_t port,
+                                         int64_t timeout_ms, struct l_link *link, int *error_out);
 
 /* Not OPEN: gives it up. */
 void out_conn_drop(struct out_conn *oc);

@@ -7,7 +7,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
-#define DEPTH_MAX 64
+#define DEPTH_MAX  64
 #define ROOM_FIRST 256
 
 enum tag { TAG_NIL, TAG_FALSE, TAG_TRUE, TAG_INTEGER, TAG_NUMBER, TAG_STRING, TAG_TABLE, TAG_END };
@@ -96,9 +96,11 @@ static const char *put_value(lua_State *L, int at, struct plain *out, int depth)
     case LUA_TTABLE:
         return put_table(L, at, out, depth);
     case LUA_TFUNCTION:
-        return "a function cannot be copied: only nil, booleans, numbers, strings and tables of them can";
+        return "a function cannot be copied: only nil, booleans, numbers, strings and tables of "
+               "them can";
     default:
-        return "an object cannot be copied: only nil, booleans, numbers, strings and tables of them can";
+        return "an object cannot be copied: only nil, booleans, numbers, strings and tables of "
+               "them can";
     }
 }
 

@@ -206,7 +206,8 @@ void tree_open_cancel(struct tree_open *o)
 
 /* ---- What versions hold ---- */
 
-static bool holds(const struct version *v, const struct tree *tree, const struct tree_files *files, unsigned *count_out)
+static bool holds(const struct version *v, const struct tree *tree, const struct tree_files *files,
+                  unsigned *count_out)
 {
     *count_out = 0;
     LIST_EACH (n, &v->trees) {
@@ -257,7 +258,8 @@ void tree_release_all(struct version *v)
 static bool is_same(const struct h_file_settings *a, const struct h_file_settings *b)
 {
     if (a->listing != b->listing || a->hidden != b->hidden || a->files_only != b->files_only ||
-        a->max_entries != b->max_entries || a->index_count != b->index_count || !slice_is(a->lines, b->lines))
+        a->max_entries != b->max_entries || a->index_count != b->index_count ||
+        !slice_is(a->lines, b->lines))
         return false;
     for (unsigned i = 0; i < a->index_count; i++)
         if (!slice_is(a->index[i], b->index[i]))
@@ -273,7 +275,8 @@ static slice keep_text(struct fmt *f, slice text)
 }
 
 /* Copies what *settings has slices of, and makes them point to the copies. */
-static bool own_text(struct tree_files *files, struct mem_owner *owner, struct h_file_settings *settings)
+static bool own_text(struct tree_files *files, struct mem_owner *owner,
+                     struct h_file_settings *settings)
 {
     size_t bytes = settings->lines.n + 1;
     for (unsigned i = 0; i < settings->index_count; i++)
@@ -292,7 +295,9 @@ static bool own_text(struct tree_files *files, struct mem_owner *owner, struct h
 }
 
 /* A form that no version holds any more is used again: nobody's request is at work on it. */
-static struct tree_files *find_files(const struct tree *tree, const struct h_file_settings *settings, struct tree_files **spare)
+static struct tree_files *find_files(const struct tree *tree,
+                                     const struct h_file_settings *settings,
+                                     struct tree_files **spare)
 {
     *spare = NULL;
     LIST_EACH (n, &tree->files) {
@@ -305,7 +310,8 @@ static struct tree_files *find_files(const struct tree *tree, const struct h_fil
     return NULL;
 }
 
-static int new_files(struct tree *tree, const struct h_file_settings *settings, struct tree_files **out)
+static int new_files(struct tree *tree, const struct h_file_settings *settings,
+                     struct tree_files **out)
 {
     struct host *host = tree->host;
     if (tree->file_count >= TREE_FILES_MAX)
@@ -356,8 +362,10 @@ void tree_status_log(struct host *host)
         struct vfs_stats s;
         vfs_stats(tree->vfs, &s);
         log_line(host->log, LOG_NOTICE, "status.tree",
-                 "files of %s%s: %u holders, %zu names known, %zu files open, %zu bytes of content, %llu hits, %llu misses",
-                 tree->text, tree->is_stopped ? " (ending)" : "", tree->holders, s.entries, s.open_files, s.content_bytes,
-                 (unsigned long long)s.hits, (unsigned long long)s.misses);
+                 "files of %s%s: %u holders, %zu names known, %zu files open, %zu bytes of "
+                 "content, %llu hits, %llu misses",
+                 tree->text, tree->is_stopped ? " (ending)" : "", tree->holders, s.entries,
+                 s.open_files, s.content_bytes, (unsigned long long)s.hits,
+                 (unsigned long long)s.misses);
     }
 }

@@ -1,7 +1,9 @@
-/* tree: file trees of the host: all units and protocols that name the same directory share one, and so its cache.
+/* tree: file trees of the host: all units and protocols that name the same directory share one, and
+ * so its cache.
  *
- * A tree is counted by versions. When the last that held it is gone it is stopped; it is freed when nothing of it is on its way
- * to a client any more, after some turns. host_is_empty waits for that. */
+ * A tree is counted by versions. When the last that held it is gone it is stopped; it is freed when
+ * nothing of it is on its way to a client any more, after some turns. host_is_empty waits for that.
+ */
 #ifndef SCRIPT_TREE_H
 #define SCRIPT_TREE_H
 
@@ -47,13 +49,15 @@ struct tree_open {
     /* public */
     void (*done)(struct tree_open *o);
     /* read-only */
-    int error;         /* 0 or -errno */
-    struct tree *tree; /* held for the caller until done has returned: tree_keep holds it for longer */
+    int error; /* 0 or -errno */
+    struct tree
+        *tree; /* held for the caller until done has returned: tree_keep holds it for longer */
     /* private */
     struct tree_open_job *job;
 };
 
-/* Opens the directory [path] on a worker, unless it is open already; done is called in a later turn. 0 or -errno: it is not then. */
+/* Opens the directory [path] on a worker, unless it is open already; done is called in a later
+ * turn. 0 or -errno: it is not then. */
 MUST_USE int tree_open_start(struct tree_open *o, struct host *host, slice path);
 
 /* done will not be called. Harmless afterwards, and on a zeroed struct. */
@@ -62,10 +66,10 @@ void tree_open_cancel(struct tree_open *o);
 /* The version holds the tree until it ends. -ENOMEM, -E2BIG: it holds too many. */
 MUST_USE int tree_keep(struct version *v, struct tree *tree);
 
-/* The form of [tree] with these settings (which are copied), held by the version until it ends; the same settings give the same form.
- * -ENOMEM, -E2BIG. */
-MUST_USE int tree_keep_files(struct version *v, struct tree *tree, const struct h_file_settings *settings,
-                             struct tree_files **files_out);
+/* The form of [tree] with these settings (which are copied), held by the version until it ends; the
+ * same settings give the same form. -ENOMEM, -E2BIG. */
+MUST_USE int tree_keep_files(struct version *v, struct tree *tree,
+                             const struct h_file_settings *settings, struct tree_files **files_out);
 
 /* Lets go of all that the version holds. */
 void tree_release_all(struct version *v);

@@ -66,6 +66,7 @@ struct version {
     struct list_node belongings;
     struct list_node jobs;  /* l_job.h */
     struct list_node trees; /* tree.h */
+    struct list_node events; /* open streams of events: l_events.c */
     struct list_node declared; /* struct declared, in the order of the script */
     struct process_settings settings;
     struct unit_limits limits; /* its heap's is heap_limit */
@@ -110,7 +111,7 @@ void version_hold(struct version *v);
 void version_release(struct version *v);
 
 /* Of the code that is running on L. Every coroutine carries its version's address; its lowest bit says that the coroutine
- * waits for the loop inside another one (l_coroutine.c), where nobody else may resume it. */
+ * waits for the loop inside another one (l_coroutine.c), or is a task's own: nobody else may resume or close it. */
 static inline struct version *version_of(lua_State *L)
 {
     return (struct version *)(*(uintptr_t *)lua_getextraspace(L) & ~(uintptr_t)1);
@@ -134,6 +135,8 @@ struct belonging {
     void (*end)(struct belonging *b);
 };
 void version_own(struct version *v, struct belonging *b, void (*end)(struct belonging *b));
+/* Streams of events would never end by themselves (l_events.c). */
+void l_events_close_all(struct version *v);
 
 /* ---- For the parts of the load (unit.c, declare.c). ---- */
 

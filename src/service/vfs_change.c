@@ -49,7 +49,8 @@ static void forget_changed(struct vfs_change_job *j)
 {
     if (j->run.op == VFS_READ || j->run.op == VFS_STAT)
         return;
-    vfs_forget(j->vfs, slice_str(j->run.path)); /* after an error too: some of it may have happened */
+    vfs_forget(j->vfs,
+               slice_str(j->run.path)); /* after an error too: some of it may have happened */
     if (j->run.op == VFS_RENAME)
         vfs_forget(j->vfs, slice_str(j->run.to));
 }

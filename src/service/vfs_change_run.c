@@ -1,5 +1,6 @@
-/* vfs_change_run: the directory that a name stands in is resolved by openat2; then everything happens to the last part of the
- * name, relative to that descriptor, so nothing that others rename meanwhile can lead elsewhere. */
+/* vfs_change_run: the directory that a name stands in is resolved by openat2; then everything
+ * happens to the last part of the name, relative to that descriptor, so nothing that others rename
+ * meanwhile can lead elsewhere. */
 #include "service/vfs_change_run.h"
 
 #include "base/fmt.h"
@@ -69,7 +70,8 @@ static int read_all(struct vfs_change_run *r, int fd)
 {
     size_t room = MIN(MAX((size_t)r->st.st_size + 1, READ_FIRST), r->max + 1);
     for (;;) {
-        if (r->bytes == r->text_room && !grow(r, r->text_room ? MIN(2 * r->text_room, r->max + 1) : room))
+        if (r->bytes == r->text_room &&
+            !grow(r, r->text_room ? MIN(2 * r->text_room, r->max + 1) : room))
             return -ENOMEM;
         ssize_t n = read(fd, r->text + r->bytes, r->text_room - r->bytes);
         if (n < 0 && errno != EINTR)
@@ -154,7 +156,8 @@ static int put_in_place(const struct place *to, const char *temporary, bool is_e
     int error = error_of(renameat2(to->dir, temporary, to->dir, to->name, RENAME_NOREPLACE));
     if (error != -EINVAL && error != -ENOSYS)
         return error;
-    error = error_of(linkat(to->dir, temporary, to->dir, to->name, 0)); /* a file system that cannot do that */
+    error = error_of(
+        linkat(to->dir, temporary, to->dir, to->name, 0)); /* a file system that cannot do that */
     return error ? error : error_of(unlinkat(to->dir, temporary, 0));
 }
 
@@ -193,13 +196,15 @@ static int write_beside(const struct vfs_change_run *r, const struct place *to)
     return error;
 }
 
-/* What is there is opened by its whole path, so that links within the tree lead to their file; else it is made. */
+/* What is there is opened by its whole path, so that links within the tree lead to their file; else
+ * it is made. */
 static int open_to_append(const struct vfs_change_run *r, const struct place *to)
 {
     int fd = vfs_resolve(&r->from, r->path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY);
     if (fd != -ENOENT)
         return fd;
-    fd = openat(to->dir, to->name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+    fd = openat(to->dir, to->name,
+                O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
     return fd < 0 ? -errno : fd;
 }
 
@@ -223,7 +228,8 @@ static int rename_to(const struct vfs_change_run *r, const struct place *at)
     int error = find_place(&r->to_from, r->to, &to);
     if (error)
         return error;
-    error = error_of(renameat2(at->dir, at->name, to.dir, to.name, r->is_exclusive ? RENAME_NOREPLACE : 0));
+    error = error_of(
+        renameat2(at->dir, at->name, to.dir, to.name, r->is_exclusive ? RENAME_NOREPLACE : 0));
     close(to.dir);
     return error;
 }

@@ -1,5 +1,5 @@
-/* vfs_change_run: the part of vfs_change that blocks. For worker threads: touches only the struct, what it points to, and the
- * kernel. */
+/* vfs_change_run: the part of vfs_change that blocks. For worker threads: touches only the struct,
+ * what it points to, and the kernel. */
 #ifndef SERVICE_VFS_CHANGE_RUN_H
 #define SERVICE_VFS_CHANGE_RUN_H
 
@@ -15,7 +15,7 @@ struct vfs_change_run {
     size_t max;
     bool is_synced, is_exclusive;
     /* out */
-    int error; /* not 0 before: nothing is done */
+    int error;  /* not 0 before: nothing is done */
     char *text; /* mem_raw_alloc; NULL or text_room bytes */
     size_t bytes, text_room;
     struct stat st;

@@ -32,13 +32,18 @@ end
 for _, name in ipairs {"load", "setmetatable", "collectgarbage", "tostring", "tonumber", "pcall", "select", "rawset", "next", "type", "require"} do
   if _G[name] then functions[#functions + 1] = _G[name] names[_G[name]] = name end
 end
+if medusa.sqlite then
+  local function open(_, options) return medusa.sqlite(":memory:", options) end
+  functions[#functions + 1] = open
+  names[open] = "medusa.sqlite"
+end
 table.sort(functions, function(a, b) return names[a] < names[b] end) -- the same seed, the same calls
 
 local methods = {
   "body", "read", "header", "start", "write", "is_open", "read_line", "lines", "read_until", "deadline", "close", "peer", "cancel",
   "is_running", "send", "comment", "wait", "receive", "next", "messages", "query", "row", "value", "exec", "transaction", "list",
-  "stat", "remove", "rename", "mkdir", "open", "form", "set_cookie", "events", "query_all", "pipe_to", "shutdown", "file", "keep",
-  "move_to", "nosuchmethod",
+  "stat", "remove", "rename", "mkdir", "open", "form", "set_cookie", "events", "query_all", "pipe_to", "shutdown", "address", "dropped", "file", "keep",
+  "move_to", "rmdir", "nosuchmethod",
 }
 local fields = {"method", "path", "query", "headers", "cookies", "params", "peer", "host", "user", "status", "x"}
 

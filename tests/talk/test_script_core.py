@@ -200,3 +200,42 @@ def test_many_that_compute_leave_room_for_others(tmp_path):
         assert first.startswith(b"done")
         busy[1].reset()
         assert all(wire.answer().body == first for wire in busy[2:])
+
+
+TASKS = """
+local own, inner
+medusa.spawn(function() own = coroutine.running() medusa.sleep(0.3) print "own goes on" end)
+medusa.spawn(function()
+  inner = coroutine.create(function() medusa.files("/etc") medusa.sleep(0.3) print "inner goes on" end)
+  print("inner ends", coroutine.resume(inner))
+end)
+medusa.spawn(function()
+  for _ = 1, 20 do
+    for name, co in pairs {own = own, inner = inner, mine = coroutine.running()} do
+      if coroutine.status(co) ~= "dead" then
+        local ok, why = coroutine.resume(co)
+        assert(not ok, name)
+        ok, why = pcall(coroutine.close, co)
+        assert(not ok, name)
+      end
+    end
+    medusa.sleep(0.01)
+  end
+  local other = coroutine.create(function() local x <close> = setmetatable({}, {__close = function() print "closed" end}) coroutine.yield() end)
+  coroutine.resume(other)
+  print("close", coroutine.close(other), coroutine.status(other))
+  local nested = coroutine.wrap(function() return coroutine.resume(coroutine.running()) end)
+  print("nested", nested())
+end)
+medusa.tcp.server{listen = "127.0.0.1:0", handle = function() end}
+"""
+
+
+def test_nobody_resumes_or_closes_what_a_task_waits_in(tmp_path):
+    with Script(tmp_path, TASKS) as script:
+        script.wait_log("own goes on")
+        script.wait_log("inner goes on")
+        script.wait_log("inner ends.x09true")
+        script.wait_log("close.x09true.x09dead")
+        script.wait_log("nested.x09false.x09cannot resume non-suspended coroutine")
+        assert "closed" in script.log() and "assertion" not in script.log()

@@ -81,6 +81,7 @@ def cleared(request):
     ('for i = 1, 5 do s.push("l", i) end return s.range("l", 2, 3), s.range("l", -2), s.range("l", 4, 100), s.range("l", -100, 1)',
      [[2, 3], [4, 5], [4, 5], [1]]),
     ('for i = 1, 5 do s.push("l", i) end return #s.range("l", 4, 2), #s.range("l", 9)', [0, 0]),
+    ('for i = 1, 5 do s.push("l", i) end return #s.range("l", math.maxinteger, math.mininteger)', [0]),
     ('for i = 1, 5 do s.push("l", i) end return s.trim("l", 2, -2), s.range "l", s.trim("none", 1), s.trim("l", 3), s.range "l"',
      [True, [2, 3, 4], False, True, [4]]),
     ('s.push("l", 1) s.push("l", 2) s.push("l", 3) return s.pop "l", s.pop("l", "right"), s.pop "l", s.pop "l", s.exists "l"',

@@ -1,4 +1,5 @@
-/* test_vfs_change: files that are read, written, moved and removed through a tree, and what the cache says then. */
+/* test_vfs_change: files that are read, written, moved and removed through a tree, and what the
+ * cache says then. */
 #include "vfs_rig.h"
 
 #include "service/vfs_change.h"
@@ -112,7 +113,8 @@ static void test_exclusive(void **state)
     put(r, "there", "there");
     put(r, "a", "a");
     rig_tree(r);
-    struct ask_change a = {.c = {.op = VFS_WRITE, .path = SLICE("/there"), .data = SLICE("x"), .is_exclusive = true}};
+    struct ask_change a = {
+        .c = {.op = VFS_WRITE, .path = SLICE("/there"), .data = SLICE("x"), .is_exclusive = true}};
     assert_int_equal(run(r, &a), -EEXIST);
     vfs_change_fini(&a.c);
     a.c.path = SLICE("/new");
@@ -121,7 +123,8 @@ static void test_exclusive(void **state)
     vfs_change_fini(&a.c);
     assert_text(r, SLICE("/there"), "there");
     assert_text(r, SLICE("/new"), "x");
-    a.c = (struct vfs_change){.op = VFS_RENAME, .path = SLICE("/a"), .to = SLICE("/there"), .is_exclusive = true};
+    a.c = (struct vfs_change){
+        .op = VFS_RENAME, .path = SLICE("/a"), .to = SLICE("/there"), .is_exclusive = true};
     assert_int_equal(run(r, &a), -EEXIST);
     vfs_change_fini(&a.c);
     assert_text(r, SLICE("/a"), "a");
@@ -170,8 +173,9 @@ static void test_no_way_out(void **state)
     make_link(r, "../out/secret", "link");
     make_link(r, "/tmp", "absolute");
     rig_tree(r);
-    static const slice bad[] = {SLICE(""), SLICE("a"), SLICE("/.."), SLICE("/../out/secret"), SLICE("/sub/../a"), SLICE("//a"),
-                                SLICE("/./a"), SLICE("/a\0b")};
+    static const slice bad[] = {
+        SLICE(""),          SLICE("a"),   SLICE("/.."),  SLICE("/../out/secret"),
+        SLICE("/sub/../a"), SLICE("//a"), SLICE("/./a"), SLICE("/a\0b")};
     for (int op = VFS_READ; op <= VFS_RMDIR; op++) {
         for (size_t i = 0; i < COUNT_OF(bad); i++)
             assert_int_equal(do_op(r, op, bad[i], SLICE("/x")), -EINVAL);
@@ -182,7 +186,8 @@ static void test_no_way_out(void **state)
     assert_int_equal(do_op(r, VFS_RENAME, SLICE("/a"), SLICE("/outdir/x")), -EXDEV);
     assert_int_equal(do_op(r, VFS_READ, SLICE("/link"), SLICE("")), -EXDEV);
     assert_int_equal(do_op(r, VFS_APPEND, SLICE("/link"), SLICE("x")), -EXDEV);
-    assert_int_equal(do_op(r, VFS_WRITE, SLICE("/link"), SLICE("x")), 0); /* the link itself is replaced */
+    assert_int_equal(do_op(r, VFS_WRITE, SLICE("/link"), SLICE("x")),
+                     0); /* the link itself is replaced */
     assert_int_equal(do_op(r, VFS_WRITE, SLICE("/"), SLICE("x")), -EISDIR);
     assert_int_equal(do_op(r, VFS_RMDIR, SLICE("/"), SLICE("x")), -EBUSY);
     struct stat st;
@@ -213,7 +218,8 @@ static void test_no_regular_file(void **state)
     rig_tree(r);
     assert_int_equal(do_op(r, VFS_READ, SLICE("/d"), SLICE("")), -EISDIR);
     assert_int_equal(do_op(r, VFS_READ, SLICE("/fifo"), SLICE("")), -EACCES);
-    assert_true(do_op(r, VFS_APPEND, SLICE("/fifo"), SLICE("x")) < 0); /* nobody reads there: it does not wait for one */
+    assert_true(do_op(r, VFS_APPEND, SLICE("/fifo"), SLICE("x")) <
+                0); /* nobody reads there: it does not wait for one */
     assert_int_equal(do_op(r, VFS_WRITE, SLICE("/d"), SLICE("x")), -EISDIR);
 }
 
@@ -251,7 +257,8 @@ static void test_lookup_that_began_before(void **state)
         char text[16];
         (void)snprintf(text, sizeof text, "%d", i);
         struct ask before, after;
-        struct ask_change a = {.c = {.op = VFS_WRITE, .path = SLICE("/a"), .data = slice_str(text), .done = on_done}};
+        struct ask_change a = {
+            .c = {.op = VFS_WRITE, .path = SLICE("/a"), .data = slice_str(text), .done = on_done}};
         ask_start(r, &before, SLICE("/a"));
         assert_true(vfs_change_start(r->vfs, &a.c));
         rig_until(r, &a.is_done);
@@ -275,8 +282,10 @@ static void test_writers_do_not_mix(void **state)
     rig_tree(r);
     for (size_t i = 0; i < COUNT_OF(asks); i++) {
         memset(texts[i], 'a' + (int)i, sizeof texts[i]);
-        asks[i].c = (struct vfs_change){
-            .op = VFS_WRITE, .path = SLICE("/a"), .data = slice_of(texts[i], sizeof texts[i]), .done = on_done};
+        asks[i].c = (struct vfs_change){.op = VFS_WRITE,
+                                        .path = SLICE("/a"),
+                                        .data = slice_of(texts[i], sizeof texts[i]),
+                                        .done = on_done};
         assert_true(vfs_change_start(r->vfs, &asks[i].c));
     }
     for (size_t i = 0; i < COUNT_OF(asks); i++) {
@@ -296,7 +305,8 @@ static void test_given_up(void **state)
 {
     struct rig *r = *state;
     rig_tree(r);
-    struct ask_change a = {.c = {.op = VFS_WRITE, .path = SLICE("/a"), .data = SLICE("x"), .done = on_done}};
+    struct ask_change a = {
+        .c = {.op = VFS_WRITE, .path = SLICE("/a"), .data = SLICE("x"), .done = on_done}};
     assert_true(vfs_change_start(r->vfs, &a.c));
     vfs_change_fini(&a.c);
     rig_idle(r);
@@ -325,7 +335,12 @@ static void test_no_memory(void **state)
     rig_tree(r);
     for (uint64_t n = 1; n < 20; n++)
         for (int op = VFS_READ; op <= VFS_RMDIR; op++) {
-            struct ask_change a = {.c = {.op = op, .path = SLICE("/a"), .to = SLICE("/b"), .data = SLICE("x"), .max = 10, .done = on_done}};
+            struct ask_change a = {.c = {.op = op,
+                                         .path = SLICE("/a"),
+                                         .to = SLICE("/b"),
+                                         .data = SLICE("x"),
+                                         .max = 10,
+                                         .done = on_done}};
             r->book.fail_at = n;
             if (vfs_change_start(r->vfs, &a.c))
                 rig_until(r, &a.is_done);
@@ -354,13 +369,20 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_write_and_read),      TEST(test_siblings_are_forgotten),
-        TEST(test_remove_and_rename),   TEST(test_exclusive),
-        TEST(test_the_mode_stays),      TEST(test_large),
-        TEST(test_no_way_out),          TEST(test_long_names),
-        TEST(test_no_regular_file),     TEST(test_too_large_for_the_disk),
-        TEST(test_lookup_that_began_before), TEST(test_writers_do_not_mix),
-        TEST(test_given_up),            TEST(test_unused),
+        TEST(test_write_and_read),
+        TEST(test_siblings_are_forgotten),
+        TEST(test_remove_and_rename),
+        TEST(test_exclusive),
+        TEST(test_the_mode_stays),
+        TEST(test_large),
+        TEST(test_no_way_out),
+        TEST(test_long_names),
+        TEST(test_no_regular_file),
+        TEST(test_too_large_for_the_disk),
+        TEST(test_lookup_that_began_before),
+        TEST(test_writers_do_not_mix),
+        TEST(test_given_up),
+        TEST(test_unused),
         TEST(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
