@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 
 BENCH = os.path.dirname(os.path.abspath(__file__))
@@ -208,6 +207,7 @@ class Server:
     def __init__(self, name, binary, command, config=None, version=("-v",), scenarios=None):
         self.name, self.binary, self.command, self.config = name, binary, command, config
         self.version_arguments, self.scenarios = version, scenarios
+        self.family = name
 
     def path(self):
         if os.sep in self.binary:
@@ -225,10 +225,11 @@ class Server:
 
 
 class Running:
-    """A server that answers: its port and its processes."""
+    """A server that answers: its port and its processes; what it is asked for."""
 
-    def __init__(self, name, process, port, max_connections):
+    def __init__(self, name, process, port, max_connections, target):
         self.name, self.process, self.port, self.max_connections = name, process, port, max_connections
+        self.target = target
         self.pids = descendants(process.pid)
 
     def cpu(self):
@@ -291,6 +292,19 @@ def floors(floor, site, scenario):
             for name, arguments in shapes.get(scenario, {}).items()]
 
 
+def gives_file(server, port, file, path):
+    """True when the file is answered; False when the server does not listen yet."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            body = answer.read()
+    except OSError:
+        return False
+    with open(file, "rb") as original:
+        if body != original.read() and not server.name.startswith("floor"):
+            raise BenchError(f"{server.name} answers {path} with other bytes than are in the file")
+    return True
+
+
 # ---- the workbench ----
 
 class Workbench(contextlib.ExitStack):
@@ -345,42 +359,43 @@ class Workbench(contextlib.ExitStack):
 
     def start(self, server, site=None, check="/1k.html"):
         """Start a server and wait until it answers with the right bytes."""
+        def prepare(names):
+            names |= {"site": site or self.site, "config": os.path.join(self.dir, f"{server.name}.conf")}
+            if server.config:
+                with open(names["config"], "w", encoding="ascii") as config:
+                    config.write(server.config.format(**names))
+        file = (site or self.site) + check
+        return self.start_with(server, prepare, lambda port: gives_file(server, port, file, check))
+
+    def start_with(self, server, prepare, answers):
+        """Start a server: prepare(names) writes its files, answers(port) tells whether it is there."""
         port = free_port()
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        connections = min(16000, limit // 2 if server.name == "lighttpd" else limit - 200)  # it reserves two each
-        names = {"dir": self.dir, "site": site or self.site, "port": port, "files": limit, "idle": IDLE_SECONDS,
-                 "connections": connections, "user": ""}
+        connections = min(16000, limit // 2 if server.family == "lighttpd" else limit - 200)  # it reserves two each
+        names = {"dir": self.dir, "site": self.site, "port": port, "files": limit, "idle": IDLE_SECONDS,
+                 "connections": connections, "user": "", "name": server.name}
         if os.geteuid() == 0:
-            names["user"] = {"nginx": "user root;", "h2o": "user: root"}.get(server.name, "")
-        names["config"] = os.path.join(self.dir, f"{server.name}.conf")
-        if server.config:
-            with open(names["config"], "w", encoding="ascii") as config:
-                config.write(server.config.format(**names))
+            names["user"] = {"nginx": "user root;", "h2o": "user: root"}.get(server.family, "")
+        prepare(names)
         log = open(os.path.join(self.dir, f"{server.name}.out"), "w+", encoding="utf-8", errors="replace")
         self.callback(log.close)
         command = [server.path()] + [part.format(**names) for part in server.command]
         process = self.spawn(command, self.server_core, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.wait_answer(server, process, port, log, (site or self.site) + check, check)
-        return Running(server.name, process, port, connections)
+        self.wait_answer(server, process, port, log, answers)
+        return Running(server.name, process, port, connections, getattr(server, "target", "/1k.html"))
 
     @staticmethod
     def end(server):
         stop_process(server.process)
 
-    def wait_answer(self, server, process, port, log, file, path):
+    @staticmethod
+    def wait_answer(server, process, port, log, answers):
         end = time.monotonic() + 10
-        while True:
-            with contextlib.suppress(OSError):
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-                    body = answer.read()
-                break
+        while not answers(port):
             if process.poll() is not None or time.monotonic() > end:
                 log.seek(0)
                 raise BenchError(f"{server.name} does not answer. It said:\n{log.read().strip()}")
             time.sleep(0.02)
-        with open(file, "rb") as original:
-            if body != original.read() and not server.name.startswith("floor"):
-                raise BenchError(f"{server.name} answers {path} with other bytes than are in the file")
 
     def load(self, port, *arguments):
         """Run the generator to its end; its report."""
@@ -418,17 +433,17 @@ def errors_as_sentences(program):
 
 def find_servers(known, wanted, program):
     """Those of [wanted] that are installed; says which are not. Medusa must be there if it was asked for."""
-    unknown = set(wanted) - {server.name for server in known} - {"floor"}
+    families = list(dict.fromkeys(server.family for server in known))
+    unknown = set(wanted) - set(families) - {"floor"}
     if unknown:
-        raise BenchError(f"unknown server {', '.join(sorted(unknown))}; there are: floor, "
-                         + ", ".join(server.name for server in known))
+        raise BenchError(f"unknown server {', '.join(sorted(unknown))}; there are: floor, " + ", ".join(families))
     found = []
     for server in known:
-        if server.name not in wanted:
+        if server.family not in wanted:
             continue
         if server.path():
             found.append(server)
-        elif server.name == "medusa":
+        elif server.family == "medusa":
             raise BenchError(f"{server.binary} is missing: run ./run version first, or name it with --medusa PATH,"
                              " or leave it out with --servers floor,nginx,...")
         else:

@@ -32,6 +32,8 @@ struct options {
     bool close;       /* close after the answer */
     bool defer;       /* TCP_DEFER_ACCEPT: accept only what has sent something */
     bool eager;       /* read right after accept, without asking epoll first */
+    bool echo;        /* send back what was read */
+    bool brief;       /* the head of a script's answer, not that of a file */
     bool pipeline;    /* answer as often as "\r\n\r\n" was read */
 };
 
@@ -91,9 +93,15 @@ static void set_option(struct options *opt, int letter)
     case 'k':
         opt->pipeline = true;
         break;
+    case 'o':
+        opt->echo = true;
+        break;
+    case 'r':
+        opt->brief = true;
+        break;
     default:
         fprintf(stderr, "usage: floor --port N [--body BYTES | --file FILE] [--close] [--defer]"
-                        " [--eager] [--pipeline]\n");
+                        " [--eager] [--pipeline] [--brief] [--echo]\n");
         exit(2);
     }
 }
@@ -104,7 +112,8 @@ static void parse_options(struct options *opt, int argc, char **argv)
         {"port", required_argument, NULL, 'p'}, {"body", required_argument, NULL, 'b'},
         {"file", required_argument, NULL, 'f'}, {"close", no_argument, NULL, 'c'},
         {"defer", no_argument, NULL, 'd'},      {"eager", no_argument, NULL, 'e'},
-        {"pipeline", no_argument, NULL, 'k'},   {NULL, 0, NULL, 0},
+        {"pipeline", no_argument, NULL, 'k'},   {"brief", no_argument, NULL, 'r'},
+        {"echo", no_argument, NULL, 'o'},       {NULL, 0, NULL, 0},
     };
     *opt = (struct options){.body_bytes = 1024};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;)
@@ -116,12 +125,14 @@ static void make_answer(struct floor *f)
 {
     char head[512];
     uint64_t length = f->opt.file ? f->file_bytes : f->opt.body_bytes;
+    const char *more = f->opt.brief ? ""
+                                    : "Last-Modified: Sat, 01 Jan 2000 00:00:00 GMT\r\n"
+                                      "ETag: \"0000-0000\"\r\nAccept-Ranges: bytes\r\n";
     int n = snprintf(head, sizeof head,
                      "HTTP/1.1 200 OK\r\nServer: floor\r\nDate: Sat, 01 Jan 2000 00:00:00 GMT\r\n"
                      "Content-Type: text/html\r\nContent-Length: %llu\r\n"
-                     "Last-Modified: Sat, 01 Jan 2000 00:00:00 GMT\r\nETag: \"0000-0000\"\r\n"
-                     "Connection: %s\r\nAccept-Ranges: bytes\r\n\r\n",
-                     (unsigned long long)length, f->opt.close ? "close" : "keep-alive");
+                     "%sConnection: %s\r\n\r\n",
+                     (unsigned long long)length, more, f->opt.close ? "close" : "keep-alive");
     size_t repeat = f->opt.pipeline ? REPEAT : 1;
     f->answer_bytes = (size_t)n + (f->opt.file ? 0 : f->opt.body_bytes);
     f->answers_bytes = f->answer_bytes * repeat;
@@ -227,6 +238,12 @@ static bool answer(struct floor *f, int fd, size_t n)
     return send_some(f, fd);
 }
 
+/* --echo: a peer that waits for each line always leaves room. */
+static bool send_back(struct floor *f, int fd, size_t n)
+{
+    return send(fd, f->input, n, MSG_NOSIGNAL) == (ssize_t)n;
+}
+
 /* What became of one read. */
 enum outcome { CLOSED, WAITS_FOR_INPUT, WAITS_FOR_ROOM };
 
@@ -235,7 +252,9 @@ static enum outcome serve(struct floor *f, int fd)
     ssize_t n = recv(fd, f->input, sizeof f->input, 0);
     if (n < 0 && errno == EAGAIN)
         return WAITS_FOR_INPUT;
-    if (n <= 0 || !answer(f, fd, (size_t)n) || (!f->left[fd] && f->opt.close)) {
+    if (n > 0 && f->opt.echo && send_back(f, fd, (size_t)n))
+        return WAITS_FOR_INPUT;
+    if (n <= 0 || f->opt.echo || !answer(f, fd, (size_t)n) || (!f->left[fd] && f->opt.close)) {
         close(fd);
         return CLOSED;
     }

@@ -1,4 +1,5 @@
-/* load: a single-thread epoll load generator for HTTP/1.1, and a holder of slow and idle clients.
+/* load: a single-thread epoll load generator for HTTP/1.1 or echoed lines (--echo), and a holder of
+ * slow and idle clients.
  *
  * Made to cost less than the server that it measures: requests are built once, a response head that
  * is byte for byte the one seen before is not parsed again, and large bodies are thrown away inside
@@ -51,6 +52,8 @@ struct options {
     uint64_t count;
     size_t depth;
     bool close;
+    size_t echo; /* bytes of a line that is sent and expected back, instead of HTTP; 0 = HTTP */
+    const char *field;
     const char *path;
     const char *paths_file;
     size_t idle;
@@ -149,7 +152,7 @@ static void usage(void)
             "usage: load --port N [--path /x | --paths FILE] [--connections N] [--seconds S | "
             "--count N]\n"
             "            [--depth K] [--close] [--idle N] [--slow-readers N] [--slow-senders N]\n"
-            "            [--slow-path /x] [--hold]\n");
+            "            [--slow-path /x] [--hold] [--field LINES | --echo BYTES]\n");
     exit(2);
 }
 
@@ -214,6 +217,12 @@ static void set_option(struct options *opt, int letter, const char *value)
     case 'U':
         opt->paths_file = value;
         break;
+    case 'e':
+        opt->echo = (size_t)parse_number(value);
+        break;
+    case 'f':
+        opt->field = value;
+        break;
     default:
         set_held_option(opt, letter, value);
     }
@@ -230,6 +239,8 @@ static void parse_options(struct options *opt, int argc, char **argv)
         {"close", no_argument, NULL, 'x'},
         {"path", required_argument, NULL, 'u'},
         {"paths", required_argument, NULL, 'U'},
+        {"echo", required_argument, NULL, 'e'},
+        {"field", required_argument, NULL, 'f'},
         {"idle", required_argument, NULL, 'i'},
         {"slow-readers", required_argument, NULL, 'r'},
         {"slow-senders", required_argument, NULL, 'w'},
@@ -237,30 +248,50 @@ static void parse_options(struct options *opt, int argc, char **argv)
         {"hold", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    *opt = (struct options){.depth = 1, .path = "/", .slow_path = "/"};
+    *opt = (struct options){.depth = 1, .path = "/", .slow_path = "/", .field = ""};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;)
         set_option(opt, c, optarg);
     if (optind < argc || !opt->port || !opt->depth)
         usage();
     if (opt->connections && opt->seconds <= 0 && !opt->count)
         usage();
+    if (opt->echo > HEAD_MAX)
+        usage();
 }
 
 /* ---- requests, built once ---- */
 
-static struct text make_request(const char *path, size_t path_bytes, bool close, size_t depth)
+static struct text repeat(const char *one, size_t n, size_t times)
+{
+    struct text text = {.bytes = need(malloc(n * times)), .n = n * times};
+    for (size_t i = 0; i < times; i++)
+        memcpy(text.bytes + i * n, one, n);
+    return text;
+}
+
+static struct text make_request(const struct options *opt, const char *path, size_t path_bytes)
 {
     char one[4096];
-    int n = snprintf(one, sizeof one, "GET %.*s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\n",
-                     (int)path_bytes, path, close ? "Connection: close\r\n" : "");
+    int n = snprintf(one, sizeof one, "GET %.*s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s%s%s\r\n",
+                     (int)path_bytes, path, opt->field, *opt->field ? "\r\n" : "",
+                     opt->close ? "Connection: close\r\n" : "");
     if (n < 0 || (size_t)n >= sizeof one) {
         fprintf(stderr, "load: the path is too long\n");
         exit(2);
     }
-    struct text text = {.bytes = need(malloc((size_t)n * depth)), .n = (size_t)n * depth};
-    for (size_t i = 0; i < depth; i++)
-        memcpy(text.bytes + i * (size_t)n, one, (size_t)n);
-    return text;
+    return repeat(one, (size_t)n, opt->depth);
+}
+
+/* --echo: the request is a line, and so is the response, byte for byte. It takes the place of the
+ * known head, with no body behind it. */
+static struct text make_line(struct load *l)
+{
+    size_t n = l->opt.echo;
+    for (size_t i = 0; i + 1 < n; i++)
+        l->known_bytes[i] = (char)('a' + i % 26);
+    l->known_bytes[n - 1] = '\n';
+    l->known = (struct head){.bytes = n, .ok = true};
+    return repeat(l->known_bytes, n, l->opt.depth);
 }
 
 static void read_paths(struct load *l)
@@ -277,7 +308,7 @@ static void read_paths(struct load *l)
             capacity = capacity ? capacity * 2 : 64;
             l->requests = need(realloc(l->requests, capacity * sizeof *l->requests));
         }
-        l->requests[l->request_count++] = make_request(line, (size_t)n, l->opt.close, l->opt.depth);
+        l->requests[l->request_count++] = make_request(&l->opt, line, (size_t)n);
     }
     free(line);
     fclose(file);
@@ -289,14 +320,15 @@ static void read_paths(struct load *l)
 
 static void make_requests(struct load *l)
 {
-    const char *slow = l->opt.slow_path;
-    l->slow_request = make_request(slow, strlen(slow), false, 1);
+    struct options once = {.depth = 1, .field = ""};
+    l->slow_request = make_request(&once, l->opt.slow_path, strlen(l->opt.slow_path));
     if (l->opt.paths_file) {
         read_paths(l);
         return;
     }
     l->requests = need(malloc(sizeof *l->requests));
-    l->requests[0] = make_request(l->opt.path, strlen(l->opt.path), l->opt.close, l->opt.depth);
+    l->requests[0] =
+        l->opt.echo ? make_line(l) : make_request(&l->opt, l->opt.path, strlen(l->opt.path));
     l->request_count = 1;
 }
 
@@ -479,6 +511,8 @@ static struct head take_head(struct load *l, const char *bytes, size_t n)
 {
     if (l->known.bytes && n >= l->known.bytes && !memcmp(bytes, l->known_bytes, l->known.bytes))
         return l->known;
+    if (l->opt.echo) /* not (yet) what was sent: wait for the rest, or refuse it */
+        return (struct head){.bytes = n < l->known.bytes ? 0 : n};
     const char *end = memmem(bytes, n, "\r\n\r\n", 4);
     if (!end)
         return (struct head){0};

@@ -19,6 +19,7 @@ enum {
     WATCHED = 16,  /* output waits: the peer's rate is measured */
     LINGER = 32,
     CORKED = 64, /* a large file is under way: full segments only */
+    SHUT = 128,  /* after what is queued comes the end of our side */
 };
 
 #define IOV_MAX_OUT    32
@@ -250,6 +251,19 @@ void stream_close(struct stream *s, bool linger)
 
 /* ---- Output ---- */
 
+void stream_shutdown(struct stream *s)
+{
+    if (s->state != OPEN || s->flags & SHUT)
+        return;
+    s->flags |= SHUT;
+    stream_touch(s);
+}
+
+bool stream_is_shut(const struct stream *s)
+{
+    return s->flags & SHUT;
+}
+
 void stream_touch(struct stream *s)
 {
     if (s->state <= CLOSING)
@@ -359,6 +373,8 @@ static void flush(struct loop_deferred *d)
             finish_close(s);
         return;
     }
+    if (s->flags & SHUT && !s->out.bytes && !s->out.has_producer)
+        loop_shutdown(loop_of(s), &s->lfd);
     if (s->flags & WAS_FULL && s->out.bytes < s->cls->low_bytes && !s->out.has_producer) {
         s->flags &= (uint8_t)~WAS_FULL;
         s->cls->ops->on_room(s);

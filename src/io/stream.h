@@ -116,6 +116,11 @@ static inline bool stream_has_deadline(const struct stream *s)
  * answer (RFC 9112 9.6). */
 void stream_close(struct stream *s, bool linger);
 
+/* Nothing more will be pushed: when what is queued has been sent the peer is told the end (TCP
+ * FIN). Input goes on; the connection lasts until stream_close or stream_abort. */
+void stream_shutdown(struct stream *s);
+bool stream_is_shut(const struct stream *s);
+
 /* At once; queued output is lost. [error] is handed to on_closed. */
 void stream_abort(struct stream *s, int error);
 

@@ -16,6 +16,11 @@ int64_t loop_now_ms(const struct loop *loop)
     return loop->now_ms;
 }
 
+int64_t loop_turn_ms(const struct loop *loop)
+{
+    return loop->ops->about_now_ns(loop->backend) / NS_PER_MS - loop->now_ms;
+}
+
 int64_t loop_unix_s(const struct loop *loop)
 {
     return loop->unix_s;
@@ -170,11 +175,22 @@ ssize_t loop_sendfile(struct loop *loop, struct loop_fd *lfd, int file, uint64_t
     return loop->ops->sendfile(loop->backend, lfd, file, offset, count);
 }
 
+/* BBR sends when a timer says so, and holding back makes the timer dearer: 1 GiB over loopback
+ * at 2.6 GB per CPU second with a cork, 4.5 without. With the others, which send as
+ * acknowledgements come, it is 23 with and 19 without. */
+static bool is_paced(int fd)
+{
+    char name[16] = {0};
+    socklen_t n = sizeof name;
+    return getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &n) == 0 &&
+           slice_has_prefix(slice_of(name, n), SLICE("bbr"));
+}
+
 /* The same for all engines: the simulator's descriptors are Unix sockets, which say no. */
 void loop_cork(struct loop *loop, struct loop_fd *lfd, bool on)
 {
     int value = on;
-    if (lfd->fd >= 0)
+    if (lfd->fd >= 0 && !(on && is_paced(lfd->fd)))
         (void)!setsockopt(lfd->fd, IPPROTO_TCP, TCP_CORK, &value, sizeof value);
 }
 

@@ -104,7 +104,8 @@ MUST_USE ssize_t loop_sendfile(struct loop *loop, struct loop_fd *lfd, int file,
 
 /* From now on only full segments go out (TCP_CORK) / what is left goes out now. For the bytes of a
  * large file: each acknowledgement that comes in between would else send what has just been put
- * there, as a segment of its own. Where there are no segments it does nothing. */
+ * there, as a segment of its own. Where there are no segments, or where it does not pay (BBR), it
+ * does nothing. */
 void loop_cork(struct loop *loop, struct loop_fd *lfd, bool on);
 
 /* No more bytes will be sent (TCP FIN). */
@@ -149,6 +150,8 @@ int64_t loop_now_ms(const struct loop *loop); /* monotonic */
 int64_t loop_unix_s(
     const struct loop *loop); /* seconds since 1970, updated when loop_now_ms passes a second */
 int64_t loop_unix_ms(const struct loop *loop); /* the same to the millisecond: for logs */
+/* How long this turn has lasted, to a few milliseconds: for those who share it out. Costs next to nothing. */
+int64_t loop_turn_ms(const struct loop *loop);
 struct timeout_wheel *loop_wheel(struct loop *loop);
 
 /* ---- Later in this turn. ---- */

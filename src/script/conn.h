@@ -1,20 +1,21 @@
 /* conn: a connection in the hands of a script, whoever made it: accepted by medusa.tcp.server, or opened by
  * medusa.tcp.connect.
  *
- * A struct conn stands beside the stream in its session; the script's userdata and it point at each other, and whichever
- * goes first clears the other's pointer: a script that holds on to a connection that is gone gets nil, "closed". Bytes that
+ * A struct conn stands beside the stream in its session, and is linked to the script's userdata (l_link.h): a script that holds on
+ * to a connection that is gone gets nil, "closed"; a connection that a script forgets is closed. Bytes that
  * nobody reads stop the client: nothing is read ahead while no task waits for input. */
 #ifndef SCRIPT_CONN_H
 #define SCRIPT_CONN_H
 
 #include "protocol/session.h"
 #include "script/l_api.h"
+#include "script/l_link.h"
 
 struct l_task;
 
-/* The userdata. */
+/* The userdata. Its link leads to the struct conn, or nowhere when that is closed. */
 struct l_conn {
-    struct conn *conn; /* NULL: closed */
+    struct l_link *link;
     struct peer_addr peer;
 };
 
@@ -22,8 +23,10 @@ struct conn {
     /* read-only */
     struct stream *stream;
     struct version *version;
-    struct l_conn *handle;  /* NULL: the script has let go of it */
+    /* public: what ends it, when that is not (or not yet) the end of the stream alone; NULL: stream_close */
+    void (*finish)(struct conn *c);
     /* private */
+    struct l_link *link;    /* to the userdata; NULL: there is none */
     struct l_task *reader;  /* waits for input */
     struct l_task *writer;  /* waits for room */
     size_t scanned;         /* of the unread bytes: they hold no end of what is looked for (wire/frame_line.h) */

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/fmt.h"
+#include "protocol/server.h"
 
 #include <errno.h>
 
@@ -51,7 +52,7 @@ static struct live *find_heir(struct declared *d)
 static void add_live(struct unit *unit, struct live *l, const struct declared *d)
 {
     l->kind = d->kind;
-    l->unit = unit;
+    l->host = unit->host;
     l->is_new = true;
     list_push_back(&unit->servers, &l->link);
 }
@@ -124,16 +125,41 @@ static void close_ports(struct live *l, bool undo)
 
 /* ---- Leaving ---- */
 
+/* The declaration that answers; NULL: none any more. */
+static void set_declared(struct live *l, struct declared *d)
+{
+    struct declared *old = l->declared;
+    if (d)
+        version_hold(d->version);
+    l->declared = d;
+    if (old)
+        version_release(old->version);
+}
+
 static void free_live(struct live *l)
 {
     list_remove(&l->link);
+    set_declared(l, NULL);
     l->kind->free(l);
+}
+
+void declare_each(struct host *host, void (*visit)(struct live *l, void *ctx), void *ctx)
+{
+    LIST_EACH (u, &host->units)
+        LIST_EACH (n, &CONTAINER_OF(u, struct unit, link)->servers)
+            visit(of_link(n), ctx);
+    LIST_EACH (n, &host->leaving)
+        visit(of_link(n), ctx);
 }
 
 void live_check_empty(struct live *l)
 {
-    if (l->is_leaving && l->kind->is_empty(l))
-        free_live(l);
+    if (!l->is_leaving || !l->kind->is_empty(l))
+        return;
+    struct host *host = l->host;
+    free_live(l);
+    if (host->on_left)
+        host->on_left(host);
 }
 
 static void retire(struct live *l)
@@ -143,7 +169,7 @@ static void retire(struct live *l)
     l->port_count = 0;
     l->is_leaving = true;
     list_remove(&l->link);
-    list_push_back(&l->unit->host->leaving, &l->link);
+    list_push_back(&l->host->leaving, &l->link);
     l->kind->drain(l);
     live_check_empty(l);
 }
@@ -152,6 +178,13 @@ void declare_retire_all(struct unit *unit)
 {
     LIST_EACH_SAFE (n, &unit->servers)
         retire(of_link(n));
+}
+
+void declare_free_all(struct version *v)
+{
+    for (struct list_node *n; (n = list_pop_front(&v->declared));)
+        if (declared_of(n)->kind->forget)
+            declared_of(n)->kind->forget(declared_of(n));
 }
 
 void declare_abort_all(struct host *host)
@@ -172,10 +205,23 @@ static void roll_back(struct unit *unit)
     }
 }
 
+/* The script may have said medusa.max_connections behind the declaration. */
+static void fit_sessions(struct declared *d)
+{
+    const struct version *v = d->version;
+    size_t most = v->host->max_sessions;
+    uint64_t said = v->unit->is_main ? v->settings.connections : v->host->connections;
+    if (said)
+        most = (size_t)MIN(said, most);
+    if (d->settings)
+        d->settings->max_sessions = MIN(d->settings->max_sessions, most);
+}
+
 static bool prepare(struct version *v, char *error, size_t bytes)
 {
     LIST_EACH (n, &v->declared) {
         struct declared *d = declared_of(n);
+        fit_sessions(d);
         d->live = find_heir(d);
     }
     LIST_EACH (n, &v->declared) {
@@ -202,7 +248,7 @@ static void switch_over(struct version *v)
     LIST_EACH (n, &v->declared) {
         struct declared *d = declared_of(n);
         struct live *l = d->live;
-        l->declared = d;
+        set_declared(l, d);
         l->is_new = false;
         close_ports(l, false);
         l->kind->adopt(l);

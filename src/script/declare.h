@@ -12,6 +12,7 @@
 #define LISTEN_MAX 16
 
 struct server;
+struct server_settings;
 struct declared;
 struct live;
 
@@ -35,6 +36,8 @@ struct server_kind {
     /* Its sessions; NULL for a kind without. */
     struct server *(*server)(struct live *l);
     void (*free)(struct live *l);
+    /* What a declaration has beside its userdata; called before the state is closed. May be NULL. */
+    void (*forget)(struct declared *d);
 };
 
 struct listen_at {
@@ -50,6 +53,7 @@ struct declared {
     struct version *version;
     unsigned listen_count;
     struct listen_at *listen; /* LISTEN_MAX of them, in the same userdata */
+    struct server_settings *settings; /* there too, or NULL: its most sessions are fitted to the process's */
     char where[128];          /* "site.lua:12": for messages */
     struct live *live;        /* private to the commit: what shall serve it */
 };
@@ -64,8 +68,8 @@ struct live_port {
 struct live {
     struct list_node link; /* in unit->servers, or the host's leaving ones */
     const struct server_kind *kind;
-    struct unit *unit;
-    struct declared *declared;
+    struct host *host;
+    struct declared *declared; /* answers; its version is held */
     unsigned port_count;
     struct live_port ports[LISTEN_MAX];
     bool is_new, is_leaving;
@@ -76,6 +80,12 @@ MUST_USE bool declare_commit(struct version *v, char *error, size_t error_bytes)
 
 /* All live servers of the unit stop listening and drain; they are freed when they are empty. */
 void declare_retire_all(struct unit *unit);
+
+/* Calls forget for all declarations of the version. */
+void declare_free_all(struct version *v);
+
+/* All live servers of the host, those that are leaving too. [visit] must not end one. */
+void declare_each(struct host *host, void (*visit)(struct live *l, void *ctx), void *ctx);
 
 /* Cuts every session of every live server of the host, for its end. */
 void declare_abort_all(struct host *host);

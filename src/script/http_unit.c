@@ -1,7 +1,9 @@
 /* http_unit: the live HTTP server of a script. */
 #include "script/http_unit.h"
 
+#include "base/buf.h"
 #include "base/check.h"
+#include "wire/uri.h"
 #include "script/l_task.h"
 
 static struct live_http *of_live(struct live *l)
@@ -28,7 +30,7 @@ static slice host_of(slice authority)
 static void add_slash(struct exchange *ex)
 {
     const struct http1_req *req = ex->req;
-    size_t room = req->path.n + req->query.n + 32;
+    size_t room = 3 * ex->whole_path.n + req->query.n + 32;
     char *text = arena_alloc(&ex->arena, room);
     if (!text) {
         exchange_fail(ex, 503, SLICE(""));
@@ -36,7 +38,7 @@ static void add_slash(struct exchange *ex)
     }
     struct fmt f = fmt_on(text, room);
     fmt_put(&f, SLICE("Location: "));
-    fmt_put(&f, req->path);
+    uri_path_encode(ex->whole_path, &f); /* as sent it could begin with "//", which leads to another host */
     fmt_char(&f, '/');
     if (req->query.p) {
         fmt_char(&f, '?');
@@ -129,7 +131,9 @@ static struct live *make(struct declared *d)
 static void adopt(struct live *l)
 {
     struct live_http *lh = of_live(l);
-    http_server_change(&lh->http, &declared_of(lh)->settings);
+    struct declared_http *d = declared_of(lh);
+    http_server_change(&lh->http, &d->settings);
+    error_pages_share(&lh->http.pages, &d->pages);
 }
 
 static int listen_at(struct live *l, const struct addr *addr, bool proxied, void **port_out)
@@ -188,9 +192,20 @@ static struct server *server_of(struct live *l)
 static void free_live(struct live *l)
 {
     struct live_http *lh = of_live(l);
-    struct host *host = l->unit->host;
+    struct host *host = l->host;
     http_server_fini(&lh->http);
     mem_free(&host->owner, lh, sizeof *lh);
+}
+
+static void forget(struct declared *base)
+{
+    struct declared_http *d = CONTAINER_OF(base, struct declared_http, base);
+    struct mem_owner *owner = &base->version->unit->heap;
+    for (unsigned i = 0; i < d->target_count; i++)
+        buf_release(&d->targets[i].text);
+    mem_free(owner, d->targets, d->target_room * sizeof *d->targets);
+    route_table_free(&d->routes);
+    error_pages_fini(&d->pages);
 }
 
 const struct server_kind http_kind = {
@@ -206,4 +221,5 @@ const struct server_kind http_kind = {
     .is_empty = is_empty,
     .server = server_of,
     .free = free_live,
+    .forget = forget,
 };

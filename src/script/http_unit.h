@@ -25,6 +25,7 @@ struct declared_http {
     struct declared base; /* first */
     struct listen_at listen[LISTEN_MAX];
     struct http_settings settings;
+    struct error_pages pages; /* the site's own; none by default */
     struct route_table *routes;
     struct target *targets;
     unsigned target_count, target_room;
@@ -38,8 +39,13 @@ struct live_http {
 
 extern const struct server_kind http_kind;
 
+/* Reads all but routes and listen from the table at index 1 (l_http_options.c). RAISES. */
+void l_http_read_settings(lua_State *L, struct declared_http *d);
+
 /* A C handler as a Lua value: medusa.http.files(...) and its kin return one. [hold] is released with it (may be NULL). RAISES. */
 void l_push_handler(lua_State *L, struct http_handler *handler);
+/* The same for one path of its tree only, whatever the request's is. RAISES. */
+void l_push_file_handler(lua_State *L, struct http_handler *handler, slice path);
 /* The handler at [at], or NULL when something else is there. */
 struct http_handler *l_to_handler(lua_State *L, int at);
 
@@ -58,9 +64,10 @@ struct l_request {
     struct exchange *ex;
     struct l_task *task;
     struct route_match *match;     /* in the exchange's arena; NULL without parameters */
-    struct http_handler *delegate; /* answers when the function has returned */
+    struct http_handler *delegate; /* answers when the function has returned ... */
+    slice delegate_path;           /* ... for this path, in the exchange's arena; .p NULL: for what the route left of it */
     struct l_body body;
-    struct l_events *events;       /* its answer, when that is a stream of events; kept by the second user value */
+    struct l_events *events;       /* its answer, when that is a stream of events; kept in the table of its fields */
     struct list_node uploads;      /* of its form: upload.h */
     bool waits_for_room;
     int16_t fail_status; /* the server's own page for this status is the answer */
@@ -74,6 +81,9 @@ struct l_request *l_check_request(lua_State *L, int at);
 
 /* Answers with the value(s) from index [first] on to the top of L: see the manual, "What a handler returns". RAISES. */
 void l_reply(lua_State *L, struct l_request *r, int first);
+
+/* The handler at [at] answers the request when the function has returned. False: there is none. RAISES. */
+bool l_delegate(lua_State *L, struct l_request *r, int at);
 
 /* Adds the fields of the table at [at] ({Name = value or {values}}) to the response. RAISES. */
 void l_reply_fields(lua_State *L, struct exchange *ex, int at);
@@ -90,10 +100,13 @@ int l_request_body(lua_State *L);
 int l_request_read(lua_State *L);
 /* Streams of events (l_events.c). */
 int l_request_events(lua_State *L);
-void l_events_detach(struct l_events *e);     /* its request is over */
-void l_events_wake(struct l_events *e);       /* ... and whoever waits is told */
+/* Its request is over; the waiting tasks are put on that list, to be told by l_events_wake. */
+void l_events_detach(struct l_events *e, struct list_node *waiters_out);
+void l_events_wake(struct list_node *waiters);
 void l_events_on_room(struct l_events *e);
 
+/* What has come was taken, or nobody will. */
+void l_body_free(struct version *v, struct l_request *r);
 int l_request_form(lua_State *L); /* l_form.c */
 /* Asks for the body when nobody has yet: whole, or in pieces (what has come stands in r->body, and not much more comes before
  * exchange_resume_body). RAISES. */
@@ -102,8 +115,6 @@ void l_body_begin(lua_State *L, struct l_request *r, bool is_streamed);
 int l_body_wait(lua_State *L, struct l_request *r, lua_KFunction k);
 /* What is returned then. RAISES. */
 int l_body_give_broken(lua_State *L, const struct l_request *r);
-/* What has come was taken. */
-void l_body_drop(lua_State *L, struct l_request *r);
 
 extern const struct l_function l_request_methods[];
 extern const size_t l_request_method_count;
@@ -112,8 +123,9 @@ int l_request_index(lua_State *L);
 int l_request_newindex(lua_State *L);
 /* Puts the names of the fields into the table of methods on the top. RAISES. */
 void l_request_name_fields(lua_State *L);
+/* Pushes the table of header fields: one string a name. RAISES. */
+void l_push_headers(lua_State *L, const struct http_field *fields, unsigned count);
 /* __index of the table req.headers. */
 int l_headers_index(lua_State *L);
-int l_request_gc(lua_State *L);
 
 #endif

@@ -26,24 +26,23 @@ void l_set_functions(lua_State *L, const struct l_function *rows, size_t count)
     }
 }
 
-void l_make_meta(lua_State *L, enum l_meta meta, const char *name, const struct l_function *methods, size_t count,
-                 lua_CFunction index, lua_CFunction gc)
+void l_make_meta(lua_State *L, const struct l_class *c)
 {
     lua_createtable(L, 0, 6);
-    lua_pushstring(L, name);
+    lua_pushstring(L, c->name);
     lua_setfield(L, -2, "__name");
     lua_pushboolean(L, false); /* getmetatable(object): scripts cannot reach this table */
     lua_setfield(L, -2, "__metatable");
-    lua_createtable(L, 0, (int)count);
-    l_set_functions(L, methods, count);
-    if (index)
-        lua_pushcclosure(L, index, 1);
+    lua_createtable(L, 0, (int)c->count);
+    l_set_functions(L, c->methods, c->count);
+    if (c->index)
+        lua_pushcclosure(L, c->index, 1);
     lua_setfield(L, -2, "__index");
-    if (gc) {
-        lua_pushcfunction(L, gc);
+    if (c->gc) {
+        lua_pushcfunction(L, c->gc);
         lua_setfield(L, -2, "__gc");
     }
-    version_of(L)->meta[meta] = luaL_ref(L, LUA_REGISTRYINDEX);
+    version_of(L)->meta[c->meta] = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 void *l_new_object(lua_State *L, enum l_meta meta, size_t bytes, int user_values)

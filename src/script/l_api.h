@@ -21,19 +21,31 @@ struct l_function {
 /* Sets the rows' functions in the table on the top of the stack, under the last part of their names. RAISES. */
 void l_set_functions(lua_State *L, const struct l_function *rows, size_t count);
 
-/* All described functions, module by module, for the help: the [i]th array; NULL after the last. */
+/* All described functions, module by module, for the help: the [i]th array; NULL after the last. (l_described.c: add yours
+ * there.) */
 const struct l_function *l_described(size_t i, size_t *count_out);
+/* The options of the function of that name ("medusa.http.server"), for the help; NULL: it has none. */
+const struct l_option *l_described_options(slice function, size_t *count_out);
 
 /* ---- Objects ---- */
 
 enum l_meta { META_REQUEST, META_CONN, META_HANDLER, META_DECLARED, META_TREE, META_TASK, META_UPLOAD, META_EVENTS,
-              META_UDP, META_RESPONSE, META_DB, META_SUB, META_TIMER, META_TRANSACTION, META_SPARE, META_HTTP_SERVER, META_HEADERS, META_HASH, META_JSON_ARRAY };
-_Static_assert(META_JSON_ARRAY < L_META_COUNT, "unit.h keeps room for all");
+              META_UDP, META_RESPONSE, META_DB, META_SUB, META_TIMER, META_TRANSACTION, META_FILE, META_HEADERS, META_LOOKUP, META_HASH,
+              META_JSON_ARRAY, META_JOB, META_MODULE, META_BLOB };
+_Static_assert(META_BLOB < L_META_COUNT, "unit.h keeps room for all");
 
-/* Makes the metatable of [meta] from rows of methods and keeps it in the version: __index is the table of methods, unless
- * [index] is given: it gets that table as its upvalue then. [gc] may be NULL. __name is [name]. RAISES. */
-void l_make_meta(lua_State *L, enum l_meta meta, const char *name, const struct l_function *methods, size_t count,
-                 lua_CFunction index, lua_CFunction gc);
+/* A kind of object. */
+struct l_class {
+    enum l_meta meta;
+    const char *name; /* __name: what errors call it */
+    const struct l_function *methods;
+    size_t count;
+    lua_CFunction index; /* __index, with the table of methods as its upvalue; NULL: the table itself is it */
+    lua_CFunction gc;    /* may be NULL */
+};
+
+/* Makes the metatable of a class and keeps it in the version. RAISES. */
+void l_make_meta(lua_State *L, const struct l_class *c);
 
 /* A userdata of that kind with [user_values]; zeroed. RAISES. */
 void *l_new_object(lua_State *L, enum l_meta meta, size_t bytes, int user_values);
@@ -42,6 +54,11 @@ void *l_new_object(lua_State *L, enum l_meta meta, size_t bytes, int user_values
 void *l_test_object(lua_State *L, int at, enum l_meta meta);
 /* The same; RAISES with the expected name. */
 void *l_check_object(lua_State *L, int at, enum l_meta meta, const char *name);
+
+/* ---- Functions of Lua that are ours (l_base.c): they need no version. ---- */
+
+int l_load_text(lua_State *L);           /* load, for text only */
+int l_setmetatable_safely(lua_State *L); /* without __gc */
 
 /* ---- Arguments ---- */
 
@@ -79,13 +96,25 @@ void l_read_options(lua_State *L, int index, const char *what, const struct l_op
 /* "file:line" of the script code that called. */
 void l_where(lua_State *L, char *out, size_t bytes);
 
-/* The userdata with *base at its head, on the top of L, becomes a declaration of the version that is being loaded; the option
- * "listen" of the table at index 1 is read into [listen] (LISTEN_MAX). RAISES when nothing is being loaded. */
-void l_declare(lua_State *L, struct declared *base, const struct server_kind *kind, const char *what,
-               struct listen_at *listen);
+/* A declaration of the version that is being loaded: a zeroed userdata of [bytes] with struct declared at its head, which lives as long
+ * as the version. RAISES when nothing is being loaded. */
+void *l_declare(lua_State *L, const struct server_kind *kind, size_t bytes, const char *what);
+
+/* Reads the option "listen" of the table at index 1 into [listen] (LISTEN_MAX). RAISES. */
+void l_declare_listen(lua_State *L, struct declared *base, const char *what, struct listen_at *listen);
+/* Its option "unix_mode". RAISES. */
+void l_declare_unix_mode(lua_State *L, const char *what, struct server_settings *settings);
 
 /* The value at [at] as JSON text, pushed. RAISES. */
 void l_json_push(lua_State *L, int at);
+
+/* medusa.json.null, which stands for nil where a table cannot hold it. */
+void l_push_null(lua_State *L);
+bool l_is_null(lua_State *L, int at);
+
+/* The table on the top becomes one that is [] when it is empty; is the value at [at] such a one? */
+void l_json_mark_array(lua_State *L);
+bool l_json_is_array(lua_State *L, int at);
 
 /* nil, message: what functions return for failures that are no mistakes of the caller. */
 int l_fail(lua_State *L, const char *message);

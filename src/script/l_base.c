@@ -30,7 +30,7 @@ static void keep_only(lua_State *L, const char *library, const char *const *name
 }
 
 /* load(chunk, name, mode, env): text only. */
-static int l_load(lua_State *L)
+int l_load_text(lua_State *L)
 {
     size_t n;
     const char *text = luaL_checklstring(L, 1, &n);
@@ -50,7 +50,7 @@ static int l_load(lua_State *L)
 }
 
 /* setmetatable without __gc: a finalizer runs where no hook can stop it. */
-static int l_setmetatable(lua_State *L)
+int l_setmetatable_safely(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_argexpected(L, lua_isnil(L, 2) || lua_istable(L, 2), 2, "nil or table");
@@ -112,8 +112,8 @@ static int refuse_dofile(lua_State *L)
 
 static void replace_globals(lua_State *L)
 {
-    static const luaL_Reg ours[] = {{"load", l_load},
-                                    {"setmetatable", l_setmetatable},
+    static const luaL_Reg ours[] = {{"load", l_load_text},
+                                    {"setmetatable", l_setmetatable_safely},
                                     {"collectgarbage", l_collectgarbage},
                                     {"print", l_print},
                                     {"dofile", refuse_dofile},

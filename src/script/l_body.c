@@ -20,9 +20,9 @@ static void drop(struct mem_owner *owner, struct l_body *b)
     b->n = b->room = 0;
 }
 
-void l_body_drop(lua_State *L, struct l_request *r)
+void l_body_free(struct version *v, struct l_request *r)
 {
-    drop(&version_of(L)->unit->heap, &r->body);
+    drop(&v->unit->heap, &r->body);
 }
 
 static bool append(struct mem_owner *owner, struct l_body *b, slice data)

@@ -12,19 +12,16 @@
 void conn_push(lua_State *L, struct conn *c, const struct peer_addr *peer)
 {
     struct l_conn *handle = l_new_object(L, META_CONN, sizeof *handle, 1);
-    handle->conn = c;
     handle->peer = *peer;
-    c->handle = handle;
+    c->link = handle->link = l_link_new(L, c);
 }
 
 static int collect(lua_State *L)
 {
     struct l_conn *handle = lua_touserdata(L, 1);
-    struct conn *c = handle->conn;
-    if (c) {
-        c->handle = NULL;
+    struct conn *c = l_link_drop(&handle->link);
+    if (c)
         conn_finish(c); /* nobody can read or write it any more */
-    }
     return 0;
 }
 
@@ -44,9 +41,7 @@ static void wake(struct l_task **waiting)
 void conn_gone(struct conn *c)
 {
     struct l_task *reader = c->reader, *writer = c->writer;
-    if (c->handle)
-        c->handle->conn = NULL;
-    c->handle = NULL;
+    l_link_cut(&c->link);
     c->reader = c->writer = NULL;
     if (reader)
         l_task_wake(reader);
@@ -56,7 +51,9 @@ void conn_gone(struct conn *c)
 
 void conn_finish(struct conn *c)
 {
-    if (stream_is_open(c->stream))
+    if (c->finish)
+        c->finish(c);
+    else
         stream_close(c->stream, false);
 }
 
@@ -78,11 +75,13 @@ void conn_on_room(struct conn *c)
 
 void conn_on_deadline(struct conn *c)
 {
-    struct l_task *writer = c->writer;
+    struct l_task *reader = c->reader, *writer = c->writer;
+    if (!reader && !writer)
+        return; /* set for a wait that is over */
     c->writer = NULL;
     c->has_timed_out = true;
     wake(&c->reader); /* *c may be gone now */
-    if (writer)
+    if (writer && writer != reader)
         l_task_wake(writer);
 }
 
@@ -91,24 +90,25 @@ void conn_on_deadline(struct conn *c)
 static void cancel_wait(struct l_task *t, void *what)
 {
     struct l_conn *handle = what;
-    struct conn *c = handle->conn;
+    struct conn *c = l_link_object(handle);
     if (c && c->reader == t)
         c->reader = NULL;
     if (c && c->writer == t)
         c->writer = NULL;
 }
 
-static void set_deadline(struct conn *c, int64_t now_ms)
-{
-    int64_t left = c->idle_ms ? c->idle_ms : INT64_MAX;
-    if (c->deadline_ms != INT64_MAX)
-        left = MIN(left, MAX(c->deadline_ms - now_ms, 0));
-    stream_set_deadline(c->stream, left == INT64_MAX ? -1 : left);
-}
-
 static int64_t now_of(const struct conn *c)
 {
     return loop_now_ms(c->stream->cls->io->loop);
+}
+
+/* [idle_ms] from now, or at the deadline that the script has set; 0: at that only. */
+static void set_deadline(struct conn *c, uint32_t idle_ms)
+{
+    int64_t left = idle_ms ? idle_ms : INT64_MAX;
+    if (c->deadline_ms != INT64_MAX)
+        left = MIN(left, MAX(c->deadline_ms - now_of(c), 0));
+    stream_set_deadline(c->stream, left == INT64_MAX ? -1 : left);
 }
 
 static bool is_late(const struct conn *c)
@@ -118,12 +118,12 @@ static bool is_late(const struct conn *c)
 
 static int wait_input(lua_State *L, struct l_conn *handle, lua_KFunction k, lua_KContext ctx)
 {
-    struct conn *c = handle->conn;
+    struct conn *c = l_link_object(handle);
     l_task_check_wait(L, "reading from a connection");
     if (c->reader)
         return luaL_error(L, "another task is reading from this connection already");
     c->reader = l_task_current(L);
-    set_deadline(c, now_of(c));
+    set_deadline(c, c->idle_ms);
     stream_resume(c->stream);
     return l_task_wait(L, cancel_wait, handle, k, ctx);
 }
@@ -160,7 +160,7 @@ static int take(lua_State *L, struct conn *c, slice data, size_t used)
 static int read_line(lua_State *L, int status, lua_KContext ctx)
 {
     struct l_conn *handle = lua_touserdata(L, 1);
-    struct conn *c = handle->conn;
+    struct conn *c = l_link_object(handle);
     if (!c)
         return l_fail(L, "closed");
     slice line;
@@ -172,10 +172,16 @@ static int read_line(lua_State *L, int status, lua_KContext ctx)
     return is_over(c) ? end_of_input(L, c) : wait_input(L, handle, read_line, 0);
 }
 
+static uint32_t max_line_of(const struct l_conn *handle)
+{
+    const struct conn *c = l_link_object(handle);
+    return c ? c->max_line : 0;
+}
+
 /* Pushes the limit in its place on the stack. */
 static void check_limit(lua_State *L, struct l_conn *handle, int at)
 {
-    uint64_t max = lua_isnoneornil(L, at) ? (handle->conn ? handle->conn->max_line : 0) : l_check_size(L, at);
+    uint64_t max = lua_isnoneornil(L, at) ? max_line_of(handle) : l_check_size(L, at);
     luaL_argcheck(L, max <= 64 * MIB, at, "at most 64 MiB can be read at once");
     lua_settop(L, at - 1);
     lua_pushinteger(L, (lua_Integer)max);
@@ -184,8 +190,9 @@ static void check_limit(lua_State *L, struct l_conn *handle, int at)
 /* A search that begins: what was seen may have been looked at for another end. */
 static void begin_search(struct l_conn *handle)
 {
-    if (handle->conn)
-        handle->conn->scanned = 0;
+    struct conn *c = l_link_object(handle);
+    if (c)
+        c->scanned = 0;
 }
 
 static int l_read_line(lua_State *L)
@@ -217,7 +224,7 @@ static int l_lines(lua_State *L)
 static int read_count(lua_State *L, int status, lua_KContext ctx)
 {
     struct l_conn *handle = lua_touserdata(L, 1);
-    struct conn *c = handle->conn;
+    struct conn *c = l_link_object(handle);
     size_t n = (size_t)lua_tointeger(L, 2);
     if (!c)
         return l_fail(L, "closed");
@@ -231,7 +238,7 @@ static int read_count(lua_State *L, int status, lua_KContext ctx)
 static int read_some(lua_State *L, int status, lua_KContext ctx)
 {
     struct l_conn *handle = lua_touserdata(L, 1);
-    struct conn *c = handle->conn;
+    struct conn *c = l_link_object(handle);
     if (!c)
         return l_fail(L, "closed");
     slice in = stream_peek(c->stream);
@@ -253,7 +260,7 @@ static int l_read(lua_State *L)
 static int read_until(lua_State *L, int status, lua_KContext ctx)
 {
     struct l_conn *handle = lua_touserdata(L, 1);
-    struct conn *c = handle->conn;
+    struct conn *c = l_link_object(handle);
     if (!c)
         return l_fail(L, "closed");
     size_t n;
@@ -278,6 +285,11 @@ static int l_read_until(lua_State *L)
 
 /* ---- Writing ---- */
 
+static bool can_write(const struct conn *c)
+{
+    return stream_is_open(c->stream) && !stream_is_shut(c->stream);
+}
+
 /* Pushes from the arguments' bytes [from] on, until they end or the stream is full; where it stopped. < 0: it is over. */
 static lua_KContext push_from(lua_State *L, struct conn *c, lua_KContext from)
 {
@@ -289,7 +301,7 @@ static lua_KContext push_from(lua_State *L, struct conn *c, lua_KContext from)
         while (before + (lua_KContext)n > from) {
             slice rest = slice_skip(slice_of(p, n), (size_t)(from - before));
             slice piece = slice_head(rest, 32 * KIB);
-            if (!stream_is_open(c->stream) || !outq_push_copy(&c->stream->out, c->stream->cls->io, piece))
+            if (!can_write(c) || !outq_push_copy(&c->stream->out, c->stream->cls->io, piece))
                 return -1;
             from += (lua_KContext)piece.n;
             if (stream_is_full(c->stream))
@@ -306,7 +318,7 @@ static lua_KContext push_from(lua_State *L, struct conn *c, lua_KContext from)
 static int write_rest(lua_State *L, int status, lua_KContext from)
 {
     struct l_conn *handle = lua_touserdata(L, 1);
-    struct conn *c = handle->conn;
+    struct conn *c = l_link_object(handle);
     if (!c || is_late(c))
         return end_of_input(L, c);
     from = push_from(L, c, from);
@@ -317,7 +329,7 @@ static int write_rest(lua_State *L, int status, lua_KContext from)
         if (c->writer)
             return luaL_error(L, "another task is writing to this connection and waits for room");
         c->writer = l_task_current(L);
-        set_deadline(c, now_of(c));
+        set_deadline(c, c->idle_ms);
         return l_task_wait(L, cancel_wait, handle, write_rest, from);
     }
     lua_settop(L, 1);
@@ -330,9 +342,105 @@ static int l_write(lua_State *L)
     int top = lua_gettop(L);
     for (int i = 2; i <= top; i++)
         (void)l_check_slice(L, i);
-    if (!handle->conn)
+    if (!l_link_object(handle))
         return l_fail(L, "closed");
     return write_rest(L, LUA_OK, 0);
+}
+
+static int l_shutdown(lua_State *L)
+{
+    struct l_conn *handle = check_handle(L);
+    struct conn *c = l_link_object(handle);
+    if (!c || !stream_is_open(c->stream))
+        return l_fail(L, "closed");
+    stream_shutdown(c->stream);
+    lua_settop(L, 1);
+    return 1;
+}
+
+/* ---- From one connection to another ---- */
+
+/* In a userdata at index 3, above both handles: lives as long as the wait. */
+struct pipe_ends {
+    const struct l_conn *from, *to;
+};
+
+/* The task is the reader of the one and the writer of the other, so that it hears of the end of either. */
+static void leave_pipe(struct l_task *t, void *what)
+{
+    const struct pipe_ends *ends = what;
+    struct conn *from = l_link_object(ends->from), *to = l_link_object(ends->to);
+    if (from && from->reader == t)
+        from->reader = NULL;
+    if (to && to->writer == t)
+        to->writer = NULL;
+}
+
+/* Copies what is there and fits. */
+static bool pump(struct conn *from, struct conn *to, lua_KContext *copied)
+{
+    struct stream *in = from->stream, *out = to->stream;
+    while (stream_peek(in).n && !stream_is_full(out)) {
+        slice piece = slice_head(stream_peek(in), 32 * KIB);
+        if (!outq_push_copy(&out->out, out->cls->io, piece))
+            return false;
+        stream_consume(in, piece.n);
+        *copied += (lua_KContext)piece.n;
+    }
+    from->scanned = 0;
+    stream_touch(out);
+    return true;
+}
+
+static int pipe_rest(lua_State *L, int status, lua_KContext copied);
+
+static int wait_pipe(lua_State *L, struct pipe_ends *ends, lua_KContext copied)
+{
+    struct conn *from = l_link_object(ends->from), *to = l_link_object(ends->to);
+    l_task_check_wait(L, "copying between connections");
+    if (from->reader)
+        return luaL_error(L, "another task is reading from this connection already");
+    if (to->writer)
+        return luaL_error(L, "another task is writing to that connection already");
+    to->writer = l_task_current(L);
+    if (stream_is_full(to->stream)) {
+        set_deadline(from, from->writer ? from->idle_ms : 0);
+        set_deadline(to, to->idle_ms);
+    } else {
+        from->reader = to->writer;
+        if (!to->reader)
+            set_deadline(to, 0);
+        set_deadline(from, from->idle_ms);
+        stream_resume(from->stream);
+    }
+    return l_task_wait(L, leave_pipe, ends, pipe_rest, copied);
+}
+
+static int pipe_rest(lua_State *L, int status, lua_KContext copied)
+{
+    struct pipe_ends *ends = lua_touserdata(L, 3);
+    leave_pipe(l_task_current(L), ends);
+    struct conn *from = l_link_object(ends->from), *to = l_link_object(ends->to);
+    if (!from || !to || !stream_is_open(from->stream) || !can_write(to))
+        return l_fail(L, "closed");
+    if (is_late(from) || is_late(to))
+        return end_of_input(L, is_late(from) ? from : to);
+    if (!pump(from, to, &copied))
+        return l_fail(L, "not enough memory");
+    if (!stream_is_eof(from->stream) || stream_peek(from->stream).n)
+        return wait_pipe(L, ends, copied);
+    lua_pushinteger(L, (lua_Integer)copied);
+    return 1;
+}
+
+static int l_pipe_to(lua_State *L)
+{
+    struct l_conn *from = check_handle(L);
+    struct l_conn *to = l_check_object(L, 2, META_CONN, "connection");
+    lua_settop(L, 2);
+    struct pipe_ends *ends = lua_newuserdatauv(L, sizeof *ends, 0);
+    *ends = (struct pipe_ends){from, to};
+    return pipe_rest(L, LUA_OK, 0);
 }
 
 /* ---- The rest ---- */
@@ -341,7 +449,7 @@ static int l_deadline(lua_State *L)
 {
     struct l_conn *handle = check_handle(L);
     int64_t ms = lua_isnoneornil(L, 2) ? INT64_MAX : l_check_time(L, 2);
-    struct conn *c = handle->conn;
+    struct conn *c = l_link_object(handle);
     if (c) {
         c->deadline_ms = ms == INT64_MAX ? ms : now_of(c) + ms;
         c->has_timed_out = false;
@@ -353,15 +461,17 @@ static int l_deadline(lua_State *L)
 static int l_close(lua_State *L)
 {
     struct l_conn *handle = check_handle(L);
-    if (handle->conn)
-        conn_finish(handle->conn);
+    struct conn *c = l_link_object(handle);
+    if (c)
+        conn_finish(c);
     return 0;
 }
 
 static int l_is_open(lua_State *L)
 {
     struct l_conn *handle = check_handle(L);
-    lua_pushboolean(L, handle->conn && stream_is_open(handle->conn->stream));
+    const struct conn *c = l_link_object(handle);
+    lua_pushboolean(L, c && stream_is_open(c->stream));
     return 1;
 }
 
@@ -414,6 +524,11 @@ const struct l_function l_conn_methods[] = {
     {"conn:read_until", l_read_until, "(end, [max]) -> bytes | nil, error", "What comes before the text end, which is taken too.", true},
     {"conn:write", l_write, "(text, ...) -> conn | nil, error",
      "Sends; waits while the client takes less than it is given.", true},
+    {"conn:pipe_to", l_pipe_to, "(other) -> bytes | nil, error",
+     "Copies everything that comes, until the other side ends, to another connection, no faster than that one takes it. Then "
+     "other:shutdown() hands the end on.", true},
+    {"conn:shutdown", l_shutdown, "() -> conn | nil, error",
+     "Sends what was written, then tells the other side that no more will come. It can still be read from."},
     {"conn:deadline", l_deadline, "([time]) -> conn",
      "From that time on, counted from now, reads and writes return nil, \"timeout\". Without a time there is no deadline."},
     {"conn:close", l_close, "()", "Sends what was written, then ends the connection."},
@@ -424,7 +539,13 @@ const size_t l_conn_method_count = COUNT_OF(l_conn_methods);
 
 void l_open_conn(lua_State *L)
 {
-    l_make_meta(L, META_CONN, "connection", l_conn_methods, COUNT_OF(l_conn_methods), get_index, collect);
+    static const struct l_class class = {.meta = META_CONN,
+                                         .name = "connection",
+                                         .methods = l_conn_methods,
+                                         .count = COUNT_OF(l_conn_methods),
+                                         .index = get_index,
+                                         .gc = collect};
+    l_make_meta(L, &class);
     lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_CONN]);
     lua_pushcfunction(L, new_index);
     lua_setfield(L, -2, "__newindex");

@@ -42,7 +42,7 @@ struct cookie_options {
 
 #define AT(member) offsetof(struct cookie_options, member)
 
-static const struct l_option options[] = {
+const struct l_option l_cookie_options[] = {
     {"value", OPTION_OTHER, 0, 0, 0, "what the client sends back (in a table of cookies)"},
     {"path", OPTION_OTHER, 0, 0, 0, "below which it is sent back (\"/\")"},
     {"domain", OPTION_OTHER, 0, 0, 0,
@@ -55,6 +55,7 @@ static const struct l_option options[] = {
     {"http_only", OPTION_BOOL, AT(http_only), 0, 0, "scripts in the page cannot read it"},
     {"partitioned", OPTION_BOOL, AT(partitioned), 0, 0, "one for each site that embeds this one"},
 };
+const size_t l_cookie_option_count = COUNT_OF(l_cookie_options);
 
 /* A string of the table at [at], which keeps it alive. */
 static slice text_option(lua_State *L, int at, slice name, const char *key, slice otherwise)
@@ -85,7 +86,7 @@ static enum cookie_same_site same_site(lua_State *L, int at, slice name)
 static void read_options(lua_State *L, int at, struct cookie *c)
 {
     struct cookie_options o = {.max_age = -1};
-    l_read_options(L, at, "a cookie", options, COUNT_OF(options), &o);
+    l_read_options(L, at, "a cookie", l_cookie_options, l_cookie_option_count, &o);
     c->path = text_option(L, at, c->name, "path", c->path);
     c->domain = text_option(L, at, c->name, "domain", SLICE(""));
     c->same_site = same_site(L, at, c->name);

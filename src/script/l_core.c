@@ -1,5 +1,6 @@
 /* l_core: medusa.log, time, tasks and timers. */
 #include "script/l_api.h"
+#include "script/l_link.h"
 #include "script/l_log.h"
 #include "script/l_task.h"
 #include "script/libs.h"
@@ -62,15 +63,14 @@ static int l_sleep(lua_State *L)
 
 /* What a script holds of a task; the task may be over. */
 struct l_handle {
-    struct l_task *task;
+    struct l_link *link;
 };
 
 static void on_background_done(struct l_task *t, const char *error)
 {
-    struct l_handle *handle = t->owner;
-    if (handle)
-        handle->task = NULL;
-    if (error && !(t->version->is_over && slice_is(slice_str(error), SLICE("cancelled"))))
+    struct l_link *link = t->owner;
+    l_link_cut(&link);
+    if (error && !slice_is(slice_str(error), SLICE("cancelled")))
         l_log_error(t->version, "script.error", SLICE("background task"), error);
 }
 
@@ -78,13 +78,14 @@ static void on_background_done(struct l_task *t, const char *error)
 static struct l_task *new_background(lua_State *L)
 {
     struct l_handle *handle = l_new_object(L, META_TASK, sizeof *handle, 0);
+    handle->link = l_link_new(L, NULL);
     struct l_task *t = l_task_new(version_of(L));
     if (!t)
         luaL_error(L, "not enough memory");
-    t->owner = handle;
     t->on_done = on_background_done;
     t->is_background = true;
-    handle->task = t;
+    t->owner = handle->link;
+    handle->link->object = t;
     return t;
 }
 
@@ -156,24 +157,22 @@ static int l_every(lua_State *L)
 
 static int l_cancel(lua_State *L)
 {
-    struct l_handle *handle = l_check_object(L, 1, META_TASK, "medusa task");
-    if (handle->task)
-        l_task_kill(handle->task);
+    struct l_task *t = l_link_object(l_check_object(L, 1, META_TASK, "medusa task"));
+    if (t)
+        l_task_kill(t);
     return 0;
 }
 
 static int l_is_running(lua_State *L)
 {
-    struct l_handle *handle = l_check_object(L, 1, META_TASK, "medusa task");
-    lua_pushboolean(L, handle->task != NULL);
+    lua_pushboolean(L, l_link_object(l_check_object(L, 1, META_TASK, "medusa task")) != NULL);
     return 1;
 }
 
 static int collect_handle(lua_State *L)
 {
     struct l_handle *handle = lua_touserdata(L, 1);
-    if (handle->task)
-        handle->task->owner = NULL;
+    (void)l_link_drop(&handle->link);
     return 0;
 }
 
@@ -184,7 +183,7 @@ const struct l_function l_core_functions[] = {
     {"medusa.warn", l_log_warning, "(text)", "Writes a line to the log as a warning."},
     {"medusa.now", l_now, "() -> seconds", "Monotonic time in seconds, with milliseconds: for measuring."},
     {"medusa.time", l_time, "() -> seconds", "Seconds since 1970, with milliseconds."},
-    {"medusa.sleep", l_sleep, "(time)", "Waits: a time is seconds (0.5) or text (\"500ms\", \"2m\", \"1h\").", true},
+    {"medusa.sleep", l_sleep, "(time)", "Waits that long: seconds (0.5) or text (\"500ms\", \"2m\", \"1h\").", true},
     {"medusa.spawn", l_spawn, "(function, ...) -> task",
      "Runs function(...) as a task of its own, from the end of this turn on. It is ended when the script is replaced; an error in it is "
      "logged."},
@@ -202,6 +201,11 @@ const size_t l_core_count = COUNT_OF(l_core_functions), l_task_method_count = CO
 
 void l_open_core(lua_State *L)
 {
-    l_make_meta(L, META_TASK, "medusa task", l_task_methods, COUNT_OF(l_task_methods), NULL, collect_handle);
+    static const struct l_class class = {.meta = META_TASK,
+                                         .name = "medusa task",
+                                         .methods = l_task_methods,
+                                         .count = COUNT_OF(l_task_methods),
+                                         .gc = collect_handle};
+    l_make_meta(L, &class);
     l_set_functions(L, l_core_functions, COUNT_OF(l_core_functions));
 }

@@ -1,5 +1,8 @@
 /* l_declare: the part of a declaration that all kinds of servers have: where it listens. */
+#include "protocol/server.h"
 #include "script/l_api.h"
+
+#include <stdlib.h>
 
 static void read_address(lua_State *L, const char *what, struct listen_at *at)
 {
@@ -37,17 +40,36 @@ static unsigned read_listen(lua_State *L, const char *what, struct listen_at *li
     return (unsigned)count;
 }
 
-void l_declare(lua_State *L, struct declared *base, const struct server_kind *kind, const char *what,
-               struct listen_at *listen)
+void *l_declare(lua_State *L, const struct server_kind *kind, size_t bytes, const char *what)
 {
     struct version *v = version_of(L);
     if (!v->is_loading)
         luaL_error(L, "%s: servers are declared while a script is loaded, not later", what);
-    base->kind = kind;
-    base->version = v;
+    struct declared *d = lua_newuserdatauv(L, bytes, 0);
+    memset(d, 0, bytes);
+    (void)luaL_ref(L, LUA_REGISTRYINDEX);
+    d->kind = kind;
+    d->version = v;
+    l_where(L, d->where, sizeof d->where);
+    list_push_back(&v->declared, &d->link);
+    return d;
+}
+
+void l_declare_unix_mode(lua_State *L, const char *what, struct server_settings *settings)
+{
+    int type = lua_getfield(L, 1, "unix_mode");
+    const char *text = type == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    char *end = NULL;
+    unsigned long mode = strtoul(text, &end, 8);
+    if (type != LUA_TNIL && (!text[0] || *end || mode > 0777 || text[0] < '0' || text[0] > '7'))
+        luaL_error(L, "%s: unix_mode: permissions as octal text are expected, as in \"0660\"", what);
+    if (type != LUA_TNIL)
+        settings->unix_mode = (mode_t)mode;
+    lua_pop(L, 1);
+}
+
+void l_declare_listen(lua_State *L, struct declared *base, const char *what, struct listen_at *listen)
+{
     base->listen = listen;
     base->listen_count = read_listen(L, what, listen);
-    l_where(L, base->where, sizeof base->where);
-    (void)luaL_ref(L, LUA_REGISTRYINDEX);
-    list_push_back(&v->declared, &base->link);
 }

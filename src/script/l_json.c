@@ -14,9 +14,14 @@
 
 static const char null_key = 0; /* its address is null; there is one in all versions */
 
-static void push_null(lua_State *L)
+void l_push_null(lua_State *L)
 {
     lua_pushlightuserdata(L, (void *)&null_key);
+}
+
+bool l_is_null(lua_State *L, int at)
+{
+    return lua_touserdata(L, at) == &null_key;
 }
 
 static void push_text(lua_State *L, const struct json *j)
@@ -30,7 +35,7 @@ static void push_text(lua_State *L, const struct json *j)
     luaL_pushresultsize(&b, json_unescape(j->text, room).n);
 }
 
-static void mark_array(lua_State *L)
+void l_json_mark_array(lua_State *L)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_JSON_ARRAY]);
     lua_setmetatable(L, -2);
@@ -75,7 +80,7 @@ static int l_decode(lua_State *L)
             is_object[depth] = token == JSON_OBJECT;
             lengths[depth++] = 0;
             if (token == JSON_ARRAY)
-                mark_array(L);
+                l_json_mark_array(L);
             continue;
         case JSON_KEY:
             push_text(L, &j);
@@ -98,7 +103,7 @@ static int l_decode(lua_State *L)
             lua_pushboolean(L, token == JSON_TRUE);
             break;
         case JSON_NULL:
-            push_null(L);
+            l_push_null(L);
             break;
         }
         put_in(L, is_object, lengths, depth);
@@ -134,7 +139,7 @@ static void encode_number(lua_State *L, struct l_text *out, int at)
     l_text_put(out, fmt_done(&f));
 }
 
-static bool is_marked_array(lua_State *L, int at)
+bool l_json_is_array(lua_State *L, int at)
 {
     if (!lua_getmetatable(L, at))
         return false;
@@ -148,7 +153,7 @@ static bool is_marked_array(lua_State *L, int at)
 static lua_Integer array_length(lua_State *L, int at)
 {
     lua_Integer n = (lua_Integer)lua_rawlen(L, at), count = 0;
-    if (n == 0 && is_marked_array(L, at))
+    if (n == 0 && l_json_is_array(L, at))
         return 0;
     lua_pushnil(L);
     while (lua_next(L, at)) {
@@ -233,7 +238,7 @@ static void encode(lua_State *L, struct l_text *out, int at, unsigned depth)
         encode_table(L, out, at, depth + 1);
         return;
     default:
-        if (!lua_isnil(L, at) && lua_touserdata(L, at) != &null_key)
+        if (!lua_isnil(L, at) && !l_is_null(L, at))
             luaL_error(L, "a %s cannot be JSON", luaL_typename(L, at));
         l_text_put(out, SLICE("null"));
     }
@@ -262,7 +267,7 @@ static int l_array(lua_State *L)
     else
         luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
-    mark_array(L);
+    l_json_mark_array(L);
     return 1;
 }
 
@@ -282,7 +287,7 @@ void l_open_json(lua_State *L)
     version_of(L)->meta[META_JSON_ARRAY] = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_newtable(L);
     l_set_functions(L, l_json_functions, COUNT_OF(l_json_functions));
-    push_null(L);
+    l_push_null(L);
     lua_setfield(L, -2, "null");
     lua_setfield(L, -2, "json");
 }

@@ -2,6 +2,7 @@
 #include "script/http_unit.h"
 
 #include "base/near.h"
+#include "script/l_files.h"
 
 #include <errno.h>
 
@@ -89,10 +90,10 @@ void l_reply_fields(lua_State *L, struct exchange *ex, int at)
 
 /* ---- Tables ---- */
 
-/* { status, headers, cookies, and one of: body (with type), text, html, json, redirect } */
+/* { status, headers, cookies, and one of: body (with type), text, html, json, redirect; or headers, file and tree } */
 static const slice table_names[] = {SLICE("status"), SLICE("headers"), SLICE("body"),    SLICE("type"),
                                     SLICE("text"),   SLICE("html"),    SLICE("json"),    SLICE("redirect"),
-                                    SLICE("cookies")};
+                                    SLICE("file"),   SLICE("tree"),    SLICE("cookies")};
 
 static void check_names(lua_State *L, int at)
 {
@@ -148,6 +149,21 @@ static void add_type(lua_State *L, struct exchange *ex, int at, const char *type
     lua_pop(L, 1);
 }
 
+/* The file's own handler answers: status and type are its business. The name stands on the top. */
+static void reply_file(lua_State *L, struct l_request *r, int at)
+{
+    static const char *const others[] = {"status", "type", "body", "text", "html", "json", "redirect"};
+    for (size_t i = 0; i < COUNT_OF(others); i++)
+        if (lua_getfield(L, at, others[i]) != LUA_TNIL)
+            luaL_error(L, "an answer with a file has no %s: what the file is and what the client asked for decide", others[i]);
+    lua_pop(L, (int)COUNT_OF(others));
+    if (lua_type(L, -1) != LUA_TSTRING)
+        luaL_error(L, "an answer's file must be a string, not %s", luaL_typename(L, -1));
+    lua_getfield(L, at, "tree");
+    l_push_tree_file(L, -1, l_check_slice(L, -2));
+    (void)l_delegate(L, r, -1);
+}
+
 static void reply_table(lua_State *L, struct l_request *r, int at)
 {
     struct exchange *ex = r->ex;
@@ -156,6 +172,10 @@ static void reply_table(lua_State *L, struct l_request *r, int at)
         l_reply_fields(L, ex, -1);
     if (lua_getfield(L, at, "cookies") != LUA_TNIL)
         l_reply_cookies(L, ex, -1);
+    if (lua_getfield(L, at, "file") != LUA_TNIL) {
+        reply_file(L, r, at);
+        return;
+    }
     int status = 0;
     if (lua_getfield(L, at, "redirect") == LUA_TSTRING) {
         add_field(L, ex, SLICE("Location"), l_check_slice(L, -1));
@@ -205,8 +225,7 @@ void l_reply(lua_State *L, struct l_request *r, int first)
         reply_table(L, r, first);
         return;
     default:
-        r->delegate = l_to_handler(L, first);
-        if (!r->delegate)
+        if (!l_delegate(L, r, first))
             luaL_error(L, "the handler returned a %s: return a string, a table, a status, or another handler",
                        luaL_typename(L, first));
     }

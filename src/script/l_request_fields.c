@@ -35,12 +35,12 @@ int l_request_newindex(lua_State *L)
 }
 
 /* Names in lower case; several fields of one name are joined by ", " (RFC 9110 5.3). */
-static void push_headers(lua_State *L, const struct http1_req *req)
+void l_push_headers(lua_State *L, const struct http_field *fields, unsigned count)
 {
-    lua_createtable(L, 0, req->field_count);
-    for (unsigned i = 0; i < req->field_count; i++) {
+    lua_createtable(L, 0, (int)count);
+    for (unsigned i = 0; i < count; i++) {
         char name[128];
-        slice s = slice_head(req->fields[i].name, sizeof name);
+        slice s = slice_head(fields[i].name, sizeof name);
         for (size_t n = 0; n < s.n; n++)
             name[n] = (char)(s.p[n] >= 'A' && s.p[n] <= 'Z' ? s.p[n] | 0x20 : s.p[n]);
         lua_pushlstring(L, name, s.n);
@@ -51,7 +51,7 @@ static void push_headers(lua_State *L, const struct http1_req *req)
             lua_pushliteral(L, ", ");
         else
             lua_pop(L, 1);
-        l_push_slice(L, req->fields[i].value);
+        l_push_slice(L, fields[i].value);
         if (again)
             lua_concat(L, 3);
         lua_rawset(L, -3);
@@ -141,7 +141,7 @@ static int push_field(lua_State *L, const struct l_request *r, enum field field)
         lua_pushinteger(L, (lua_Integer)ex->session->id);
         return 1;
     case F_HEADERS:
-        push_headers(L, req);
+        l_push_headers(L, req->fields, req->field_count);
         return keep(L);
     case F_QUERY:
         l_push_query(L, req->query);
@@ -262,6 +262,23 @@ static int l_is_open(lua_State *L)
     lua_pushboolean(L, r->ex && stream_is_open(&r->ex->session->stream));
     return 1;
 }
+
+const struct l_function l_request_field_rows[] = {
+    {"req.method", NULL, ": string", "\"GET\", \"POST\" ..."},
+    {"req.path", NULL, ": string", "The path, decoded and without \".\" and \"..\"; what a route has taken of it is still there."},
+    {"req.query_string", NULL, ": string", "What stands behind the \"?\", as it was sent; \"\" without."},
+    {"req.target", NULL, ": string", "The whole target as it was sent."},
+    {"req.host", NULL, ": string", "The host that the client asks, with its port if it has sent one; \"\" when it has not sent any."},
+    {"req.peer", NULL, ": string", "The client's address and port."},
+    {"req.headers", NULL, ": table",
+     "The fields of the head. Names count in any case, and \"_\" is \"-\": req.headers.user_agent. Several of one name are joined by \", \"."},
+    {"req.params", NULL, ": table", "What the route's :names have taken."},
+    {"req.rest", NULL, ": string", "What the route's final * has taken; \"\" without."},
+    {"req.scheme", NULL, ": string", "\"http\"."},
+    {"req.version", NULL, ": string", "\"1.1\" or \"1.0\"."},
+    {"req.session", NULL, ": integer", "The number of the connection."},
+};
+const size_t l_request_field_row_count = COUNT_OF(l_request_field_rows);
 
 const struct l_function l_request_methods[] = {
     {"req.query", NULL, "", "The names and values behind the \"?\", decoded: req.query.name. Of a name that is there several times the last counts."},

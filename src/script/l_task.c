@@ -1,6 +1,6 @@
 /* l_task: coroutines on the loop.
  *
- *     NEW --run--> RUNNING --l_task_wait--> WAITING --wake--> RUNNING ... --returns--> IDLE
+ *     NEW --start--> RUNNING --l_task_wait--> WAITING --wake--> RUNNING ... --returns--> IDLE
  *                     +--its slice is used up--> READY (goes on in the next turn)
  *
  * A finished coroutine is kept and used again: that saves its creation, which is dearer than all the rest. */
@@ -13,11 +13,12 @@
 #include <lauxlib.h>
 
 #define PERIOD_MS 5  /* of the watchdog */
+#define TURN_MS   20 /* all scripts together, before the clients of the rest have their turn */
 #define STUCK_MS  30 /* code that cannot be interrupted (in table.sort, __close) may run so long */
 #define TIME_IS_UP "time is up: this code ran too long without waiting"
 #define IDLE_MAX  64 /* coroutines that a version keeps for later tasks */
 
-enum state { IDLE, READY, WAITING, RUNNING };
+enum state { IDLE, NEW, READY, WAITING, RUNNING };
 
 static struct l_task *of_link(struct list_node *n)
 {
@@ -58,7 +59,7 @@ static void end_doomed(lua_State *L, struct l_task *t)
 
 static bool has_spent_its_time(lua_State *L, struct l_task *t)
 {
-    const struct unit_limits *limits = &t->version->unit->limits;
+    const struct unit_limits *limits = &t->version->limits;
     uint32_t now_ms = t->version->host->ticks * PERIOD_MS;
     if (t->used_ms + now_ms < limits->run_ms && (lua_isyieldable(L) || now_ms < STUCK_MS))
         return false;
@@ -78,7 +79,7 @@ static void on_count(lua_State *L, lua_Debug *ar)
     }
     lua_sethook(L, NULL, 0, 0);
     if (!t || !lua_isyieldable(L) ||
-        t->version->host->ticks * PERIOD_MS < t->version->unit->limits.slice_ms)
+        t->version->host->ticks * PERIOD_MS < t->version->limits.slice_ms)
         return;
     make_ready(t);
     lua_yield(L, 0);
@@ -153,6 +154,7 @@ struct l_task *l_task_new(struct version *v)
     t->error_status = 0;
     t->used_ms = 0;
     t->cancel = NULL;
+    t->state = NEW;
     return t;
 }
 
@@ -289,18 +291,32 @@ static void end_killed(struct l_task *t)
     recycle(t, false);
 }
 
+bool l_task_is_turn_spent(const struct host *host)
+{
+    return loop_turn_ms(host->loop) >= TURN_MS;
+}
+
 static void run_ready(struct loop_deferred *d)
 {
     struct host *host = CONTAINER_OF(d, struct host, run_ready);
     struct list_node now;
     list_move_all(&now, &host->ready);
-    for (struct list_node *n; (n = list_pop_front(&now));) {
+    for (struct list_node *n; !l_task_is_turn_spent(host) && (n = list_pop_front(&now));) {
         struct l_task *t = CONTAINER_OF(n, struct l_task, ready);
         if (t->is_killed)
             end_killed(t);
         else
             run(t, args_of(t));
     }
+    if (list_is_empty(&now))
+        return;
+    /* The others are first in the next turn. */
+    struct list_node later;
+    list_move_all(&later, &host->ready);
+    list_move_all(&host->ready, &now);
+    for (struct list_node *n; (n = list_pop_front(&later));)
+        list_push_back(&host->ready, n);
+    loop_defer(host->loop, &host->run_ready);
 }
 
 void l_task_post(struct l_task *t, lua_CFunction body, void *arg)
@@ -323,8 +339,10 @@ void l_task_start(struct l_task *t, lua_CFunction body, void *arg)
 
 void l_task_post_call(struct l_task *t, lua_State *L, int nargs)
 {
-    if (!lua_checkstack(t->co, nargs + 8))
+    if (!lua_checkstack(t->co, nargs + 8)) {
+        l_task_kill(t);
         luaL_error(L, "too many arguments");
+    }
     lua_xmove(L, t->co, nargs + 1);
     make_ready(t);
 }

@@ -47,6 +47,9 @@ MUST_USE struct l_task *l_task_new(struct version *v);
  * Lua code is running. on_done may be called before this returns. */
 void l_task_start(struct l_task *t, lua_CFunction body, void *arg);
 
+/* Has Lua code had its share of this turn? What can begin later then should be posted. */
+bool l_task_is_turn_spent(const struct host *host);
+
 /* As l_task_start, always at the end of the turn. */
 void l_task_post(struct l_task *t, lua_CFunction body, void *arg);
 

@@ -106,3 +106,11 @@ void read_file_fini(struct read_file *file)
     else
         free_job(r);
 }
+
+slice script_text(slice text)
+{
+    if (!text.n || text.p[0] != '#')
+        return text;
+    ssize_t end = slice_find(text, '\n');
+    return slice_skip(text, end < 0 ? text.n : (size_t)end);
+}

@@ -26,4 +26,7 @@ MUST_USE int read_file_start(struct read_file *file, struct host *host, slice pa
 /* Frees the text; before done was called: gives up. Harmless on a zeroed struct. */
 void read_file_fini(struct read_file *file);
 
+/* The text of a script without its first line when that begins with "#" ("#!/usr/bin/env medusa"); line numbers stay. */
+slice script_text(slice text);
+
 #endif

@@ -184,9 +184,7 @@ static void follow_version(struct tcp_session *ts)
     if (now == old)
         return;
     drop_anchor(ts);
-    if (ts->conn.handle)
-        ts->conn.handle->conn = NULL;
-    ts->conn.handle = NULL;
+    l_link_cut(&ts->conn.link);
     version_hold(now);
     ts->conn.version = now;
     version_release(old);
@@ -444,7 +442,7 @@ static struct server *server_of(struct live *l)
 static void free_live(struct live *l)
 {
     struct live_tcp *lt = of_live(l);
-    struct host *host = l->unit->host;
+    struct host *host = l->host;
     server_fini(&lt->server);
     mem_free(&host->owner, lt, sizeof *lt);
 }

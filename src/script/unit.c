@@ -6,10 +6,16 @@
 
 #include "base/check.h"
 #include "base/fmt.h"
+#include "script/dbs.h"
 #include "script/declare.h"
+#include "script/host_store.h"
+#include "script/l_link.h"
+#include "script/l_job.h"
 #include "script/l_task.h"
 #include "script/libs.h"
 #include "script/read_file.h"
+#include "script/subs.h"
+#include "script/tree.h"
 
 #include <errno.h>
 #include <lauxlib.h>
@@ -49,6 +55,11 @@ static void put_text(char *to, size_t room, slice text)
     to[MIN(text.n, room - 1)] = 0;
 }
 
+static void remove_now(struct loop_deferred *d)
+{
+    unit_remove(CONTAINER_OF(d, struct unit, removal));
+}
+
 struct unit *unit_new(struct host *host, slice name, slice path, const struct unit_limits *limits)
 {
     if (!name.n || name.n >= UNIT_NAME_MAX || path.n >= UNIT_PATH_MAX || unit_find(host, name))
@@ -64,6 +75,7 @@ struct unit *unit_new(struct host *host, slice name, slice path, const struct un
     (void)snprintf(unit->owner_name, sizeof unit->owner_name, "script %s", unit->name);
     mem_owner_init(&unit->heap, host->book, unit->owner_name);
     list_init(&unit->servers);
+    loop_deferred_init(&unit->removal, remove_now);
     list_push_back(&host->units, &unit->link);
     return unit;
 }
@@ -82,16 +94,23 @@ static void check_gone(struct unit *unit)
 static void retire_version(struct version *v)
 {
     v->is_over = true;
+    subs_retire(v);
     l_task_kill_background(v);
     l_events_close_all(v);
     l_task_drop_idle(v);
     version_release(v);
 }
 
+void unit_remove_later(struct unit *unit)
+{
+    loop_defer(unit->host->loop, &unit->removal);
+}
+
 void unit_remove(struct unit *unit)
 {
     if (unit->is_removed)
         return;
+    loop_defer_cancel(&unit->removal);
     unit->is_removed = true;
     declare_retire_all(unit);
     struct version *v = unit->current;
@@ -139,15 +158,32 @@ static void free_version(struct loop_deferred *d)
 {
     struct version *v = CONTAINER_OF(d, struct version, grave);
     struct unit *unit = v->unit;
+    for (struct list_node *n; (n = list_pop_front(&v->belongings));) {
+        struct belonging *b = CONTAINER_OF(n, struct belonging, node);
+        b->end(b);
+    }
     if (v->L) {
         l_task_drop_idle(v);
+        subs_free(v);
+        dbs_free(v);
+        declare_free_all(v);
         lua_close(v->L);
     }
+    l_job_free_all(v);
+    tree_release_all(v);
+    l_link_free_all(v);
     BUG_ON(v->heap_bytes != 0 || !list_is_empty(&v->tasks));
     mem_free(&unit->host->owner, v, sizeof *v);
     unit->host->version_count--;
+    dbs_check_end(unit->host);
     unit->versions--;
     check_gone(unit);
+}
+
+void version_own(struct version *v, struct belonging *b, void (*end)(struct belonging *b))
+{
+    b->end = end;
+    list_push_back(&v->belongings, &b->node);
 }
 
 void version_hold(struct version *v)
@@ -178,11 +214,22 @@ static int open_libraries(lua_State *L)
     l_open_http(L);
     l_open_upload(L);
     l_open_events(L);
+    l_open_wrappers(L);
     l_open_tcp(L);
+    l_open_net(L);
+    l_open_client(L);
+    l_open_udp(L);
     l_open_json(L);
+    l_open_unit(L);
+    l_open_shared(L);
     l_open_encodings(L);
     l_open_hash(L);
     l_open_random(L);
+    l_open_job(L);
+    l_open_files(L);
+    l_open_include(L);
+    l_open_work(L);
+    l_open_sqlite(L);
     lua_setglobal(L, "medusa");
     return 0;
 }
@@ -196,12 +243,17 @@ struct version *version_new(struct unit *unit)
     *v = (struct version){.unit = unit,
                           .host = host,
                           .heap_limit = unit->limits.heap_bytes,
+                          .limits = unit->limits,
                           .number = unit->loads,
                           .holders = 1};
     v->settings.drain_ms = 30000;
     list_init(&v->tasks);
     list_init(&v->events);
     list_init(&v->declared);
+    list_init(&v->links);
+    list_init(&v->belongings);
+    list_init(&v->jobs);
+    list_init(&v->trees);
     list_init(&v->idle);
     loop_deferred_init(&v->grave, free_version);
     unit->versions++;
@@ -237,6 +289,7 @@ static void end_load(struct unit_load *load, const char *error)
     v->load = NULL;
     if (error) {
         v->is_over = true;
+        subs_retire(v);
         l_task_kill_background(v);
         version_release(v);
     } else {
@@ -244,11 +297,26 @@ static void end_load(struct unit_load *load, const char *error)
         unit->current = v;
         if (old)
             retire_version(old);
+        if (v->has_shared_limit)
+            host_store_limit(unit->host, v->shared_limit);
+        subs_begin(v);
     }
     if (load->done)
         load->done(unit, error, load->owner);
     free_load(load);
     check_gone(unit);
+}
+
+static bool take_effect(struct version *v, char *why, size_t bytes)
+{
+    struct host *host = v->host;
+    bool is_main = v->unit->is_main;
+    if (is_main && host->prepare && !host->prepare(host, &v->settings, why, bytes))
+        return false;
+    bool ok = declare_commit(v, why, bytes);
+    if (is_main && host->settle)
+        host->settle(host, &v->settings, ok);
+    return ok;
 }
 
 /* The main chunk has ended: on the last instant, everything that it declared becomes true at once. */
@@ -258,10 +326,7 @@ static void on_run(struct l_task *t, const char *error)
     char why[UNIT_ERROR_MAX];
     if (!error && load->unit->is_removed)
         error = "the unit was removed meanwhile";
-    struct host *host = load->unit->host;
-    if (!error && host->apply && !host->apply(host, &load->version->settings, why, sizeof why))
-        error = why;
-    if (!error && !declare_commit(load->version, why, sizeof why))
+    if (!error && !take_effect(load->version, why, sizeof why))
         error = why;
     end_load(load, error);
 }
@@ -278,11 +343,7 @@ static int run_chunk(lua_State *L)
     char name[UNIT_PATH_MAX + 1];
     (void)snprintf(name, sizeof name, "%c%s", load->unit->path[0] ? '@' : '=',
                    load->unit->path[0] ? load->unit->path : load->unit->name);
-    slice text = load->text;
-    if (text.n && text.p[0] == '#') { /* "#!/usr/bin/env medusa" */
-        ssize_t end = slice_find(text, '\n');
-        text = slice_skip(text, end < 0 ? text.n : (size_t)end);
-    }
+    slice text = script_text(load->text);
     if (luaL_loadbufferx(L, text.n ? text.p : "", text.n, name, "t") != LUA_OK)
         return lua_error(L);
     lua_callk(L, 0, 0, 0, end_chunk);

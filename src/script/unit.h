@@ -39,15 +39,17 @@ struct unit {
     struct list_node link;       /* in host->units */
     char name[UNIT_NAME_MAX];
     char path[UNIT_PATH_MAX];    /* of the script; "" when it came as text */
-    struct unit_limits limits;
+    struct unit_limits limits;   /* each version begins with these; medusa.limits changes its own */
     struct version *current;     /* NULL before the first load and after unit_remove */
     struct version *loading;
     struct list_node servers;    /* live ones: declare.h */
     struct mem_owner heap;       /* "script NAME" */
     unsigned versions;           /* that are not freed yet */
     uint64_t loads, errors;
+    bool is_main;                /* public: what it says of the process holds (settings.h) */
     bool is_removed;
     /* private */
+    struct loop_deferred removal;
     char owner_name[UNIT_NAME_MAX + 8];
 };
 
@@ -61,9 +63,16 @@ struct version {
     size_t heap_limit;
     struct list_node tasks; /* that have begun and not ended */
     struct list_node events; /* open streams of events: l_events.c */
+    struct list_node links; /* l_link.h */
+    struct list_node belongings;
+    struct list_node jobs;  /* l_job.h */
+    struct list_node trees; /* tree.h */
     struct list_node declared; /* struct declared, in the order of the script */
     struct process_settings settings;
+    struct unit_limits limits; /* its heap's is heap_limit */
     bool is_loading;        /* the main chunk runs: servers may be declared */
+    size_t shared_limit;    /* of shared data, when has_shared_limit */
+    bool has_shared_limit;
     bool is_over;           /* replaced or removed: background tasks were cancelled */
     int meta[L_META_COUNT]; /* registry references of metatables: see l_api.h */
     /* private */
@@ -92,6 +101,9 @@ MUST_USE bool unit_load_text(struct unit *unit, slice text, unit_loaded_fn done,
 /* Stops its servers and tasks; the unit frees itself when nothing uses it any more. */
 void unit_remove(struct unit *unit);
 
+/* The same at the end of the turn: for Lua code, which may be of that very unit. */
+void unit_remove_later(struct unit *unit);
+
 struct unit *unit_find(struct host *host, slice name);
 
 /* A version stays while somebody holds it: its unit, a task, an exchange, a session. */
@@ -117,6 +129,14 @@ static inline void version_mark_waiting(lua_State *co, bool is_waiting)
 
 /* Streams of events would never end by themselves (l_events.c). */
 void l_events_close_all(struct version *v);
+/* Embedded in C objects that a version's script has made and that do not hold the version (connections that it opened, sockets):
+ * what is left of them when the version goes is told [end], which takes it out of any further use; its memory may go later. The
+ * object takes itself out by list_remove when it ends before. */
+struct belonging {
+    struct list_node node; /* in version->belongings */
+    void (*end)(struct belonging *b);
+};
+void version_own(struct version *v, struct belonging *b, void (*end)(struct belonging *b));
 
 /* ---- For the parts of the load (unit.c, declare.c). ---- */
 

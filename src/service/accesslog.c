@@ -18,6 +18,8 @@
 void accesslog_init(struct accesslog *log, struct logsink *sink, enum accesslog_format format)
 {
     *log = (struct accesslog){.sink = sink, .format = format, .cached_s = INT64_MIN};
+    if (!sink)
+        return;
     if (format == ACCESSLOG_JSON)
         logsink_lost_text(sink, "{\"lost_lines\":", "}");
     else

@@ -56,8 +56,14 @@ struct accesslog {
 };
 
 /* [sink] belongs to the caller and outlives *log; it is told to announce lost lines in this format.
- * Nothing to finish. */
+ * NULL: nothing is logged. May be called again, with another sink. Nothing to finish. */
 void accesslog_init(struct accesslog *log, struct logsink *sink, enum accesslog_format format);
+
+/* False: no entry needs to be made; [log] may be NULL. */
+static inline bool accesslog_is_on(const struct accesslog *log)
+{
+    return log && log->sink;
+}
 
 /* One line. False: the sink had no room (it counts that). */
 bool accesslog_put(struct accesslog *log, const struct accesslog_entry *entry);

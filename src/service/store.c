@@ -465,6 +465,11 @@ err1:
     return NULL;
 }
 
+void store_set_limit(struct store *s, size_t limit_bytes)
+{
+    s->limit = limit_bytes;
+}
+
 void store_free_all(struct store *s)
 {
     void (*on_closed)(void *owner) = s->on_closed;

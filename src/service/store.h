@@ -56,6 +56,9 @@ MUST_USE struct store *store_new(struct loop *loop, size_t limit_bytes);
  * nulled at once. NULL is accepted; nothing is told then. */
 void store_close(struct store **store, void (*on_closed)(void *owner), void *owner);
 
+/* From now on; what is there stays, even when it is more. */
+void store_set_limit(struct store *s, size_t limit_bytes);
+
 struct store_stats {
     size_t keys, bytes, limit_bytes, subscribers, channels;
     uint64_t expired, published, delivered, refused; /* refused: -ENOSPC */

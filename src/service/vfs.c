@@ -42,11 +42,8 @@ static bool copy_settings(struct vfs *vfs, const struct vfs_settings *settings)
     return true;
 }
 
-static int tree_init(struct vfs *vfs, const char *root)
+static int tree_init(struct vfs *vfs)
 {
-    vfs->root = vfs_root_open(root);
-    if (vfs->root < 0)
-        return vfs->root;
     if (!vfs_cache_init(&vfs->cache, &vfs->owner, &vfs->settings))
         goto err0;
     if (!hash_table_init(&vfs->lookups, &vfs->owner, 16))
@@ -59,7 +56,6 @@ err2:
 err1:
     vfs_cache_fini(&vfs->cache);
 err0:
-    close(vfs->root);
     return -ENOMEM;
 }
 
@@ -70,22 +66,34 @@ static void tree_free(struct vfs *vfs)
     mem_raw_free(vfs);
 }
 
-struct vfs *vfs_new(struct io *io, struct mem_book *book, const char *root,
-                    const struct vfs_settings *settings, int *error_out)
+struct vfs *vfs_new_at(struct io *io, struct mem_book *book, int root,
+                       const struct vfs_settings *settings, int *error_out)
 {
     struct vfs *vfs = mem_raw_alloc(sizeof *vfs);
     *error_out = -ENOMEM;
-    if (!vfs)
+    if (!vfs) {
+        close(root);
         return NULL;
-    *vfs = (struct vfs){.io = io, .loop = io->loop, .root = -1};
+    }
+    *vfs = (struct vfs){.io = io, .loop = io->loop, .root = root};
     mem_owner_init(&vfs->owner, book, "cache"); /* the account stands in what it accounts for */
     mem_adopt(&vfs->owner, sizeof *vfs);
     timeout_init(&vfs->sweep, on_sweep);
-    *error_out = copy_settings(vfs, settings) ? tree_init(vfs, root) : -EINVAL;
+    list_init(&vfs->looking);
+    *error_out = copy_settings(vfs, settings) ? tree_init(vfs) : -EINVAL;
     if (*error_out == 0)
         return vfs;
+    close(root);
     tree_free(vfs);
     return NULL;
+}
+
+struct vfs *vfs_new(struct io *io, struct mem_book *book, const char *root,
+                    const struct vfs_settings *settings, int *error_out)
+{
+    int fd = vfs_root_open(root);
+    *error_out = fd;
+    return fd < 0 ? NULL : vfs_new_at(io, book, fd, settings, error_out);
 }
 
 void vfs_stop(struct vfs *vfs)
@@ -97,6 +105,11 @@ void vfs_stop(struct vfs *vfs)
 bool vfs_is_idle(const struct vfs *vfs)
 {
     return vfs->lanes.busy == 0;
+}
+
+bool vfs_is_unused(const struct vfs *vfs)
+{
+    return vfs_is_idle(vfs) && vfs->cache.alive == 0 && vfs->cache.open_files == 0 && vfs->senders == 0;
 }
 
 void vfs_free(struct vfs **at)
@@ -175,6 +188,33 @@ bool vfs_open(struct vfs *vfs, slice path, struct vfs_open *o)
         refresh(vfs, n);
     vfs->hits++;
     return answer(o, &vfs_cnode_hold(n)->node);
+}
+
+/* A name that stands beside others as a compressed form of them: what was seen of those names tells of it. */
+static slice without_suffix(const struct vfs *vfs, slice path)
+{
+    for (int i = 0; i < VFS_SIBLINGS_MAX; i++) {
+        slice suffix = vfs->settings.siblings[i];
+        if (suffix.n && slice_has_suffix(path, suffix))
+            return slice_head(path, path.n - suffix.n);
+    }
+    return slice_of(NULL, 0);
+}
+
+static void forget(struct vfs *vfs, slice path)
+{
+    vfs_cache_forget(&vfs->cache, path);
+    vfs_lookup_outdate(vfs, path);
+}
+
+void vfs_forget(struct vfs *vfs, slice path)
+{
+    while (path.n > 0 && path.p[path.n - 1] == '/')
+        path.n--;
+    forget(vfs, path);
+    slice plain = without_suffix(vfs, path);
+    if (plain.n > 1)
+        forget(vfs, plain);
 }
 
 void vfs_open_cancel(struct vfs_open *o)

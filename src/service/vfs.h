@@ -86,12 +86,23 @@ struct vfs_open {
 MUST_USE struct vfs *vfs_new(struct io *io, struct mem_book *book, const char *root,
                              const struct vfs_settings *settings, int *error_out);
 
+/* A directory to make a tree of: a descriptor, or -errno as above. Blocking: for worker threads. */
+MUST_USE int vfs_root_open(const char *root);
+
+/* As vfs_new, without blocking: takes over the descriptor, also on failure. */
+MUST_USE struct vfs *vfs_new_at(struct io *io, struct mem_book *book, int root,
+                                const struct vfs_settings *settings, int *error_out);
+
 /* The end, in this order: requests are cancelled and nodes released; vfs_stop begins to close what
  * is open; the loop runs until vfs_is_idle (never, perhaps, on a disk that hangs: then leave
  * without freeing); vfs_free (BUG when something is pending or held). Not from inside done(). */
 void vfs_stop(struct vfs *vfs);
 bool vfs_is_idle(const struct vfs *vfs);
 void vfs_free(struct vfs **vfs);
+
+/* After vfs_stop: is it idle, and has everybody let go of its nodes (what is still to be sent holds them)? Then vfs_free may
+ * be called. */
+bool vfs_is_unused(const struct vfs *vfs);
 
 /* True: answered at once, o->node is set (NULL: no memory), done is not called. False: done will be
  * called in a later turn; [path] was copied; all who ask for the same path meanwhile wait for the
@@ -100,6 +111,10 @@ void vfs_free(struct vfs **vfs);
  * directory is VFS_ABSENT with -EACCES, and so is a file that may not be read (of a directory only
  * vfs_list says so). */
 MUST_USE bool vfs_open(struct vfs *vfs, slice path, struct vfs_open *o);
+
+/* What stands at [path], and below it, has been changed by us: who asks from now on sees it as it is now. Other names of the
+ * same file (links) may show what was there for VFS_FRESH_MS. */
+void vfs_forget(struct vfs *vfs, slice path);
 
 /* done will not be called. Harmless after the answer, and on a zeroed struct. */
 void vfs_open_cancel(struct vfs_open *o);

@@ -271,6 +271,14 @@ void vfs_cache_put(struct vfs_cache *c, struct vfs_cnode *n, uint64_t hash, int6
     keep_limits(c);
 }
 
+void vfs_cache_forget(struct vfs_cache *c, slice top)
+{
+    for (int i = 0; i < VFS_CLASSES; i++)
+        LIST_EACH_SAFE (link, &c->lists[i])
+            if (vfs_path_is_below(cnode_at(link)->node.path, top))
+                vfs_cache_drop(c, cnode_at(link));
+}
+
 /* ---- When there is too much. ---- */
 
 void vfs_cache_expire_files(struct vfs_cache *c, int64_t before_ms)

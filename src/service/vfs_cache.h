@@ -102,6 +102,16 @@ static inline void vfs_cnode_release(struct vfs_cnode *n)
         shared_release(&n->node.shared);
 }
 
+/* Is [path] the name [top], or below it? [top] has no final "/". */
+static inline bool vfs_path_is_below(slice path, slice top)
+{
+    slice rest = slice_skip(path, top.n);
+    return slice_has_prefix(path, top) && (rest.n == 0 || rest.p[0] == '/');
+}
+
+/* Drops the nodes of [top] and below it. */
+void vfs_cache_forget(struct vfs_cache *c, slice top);
+
 /* Drops nodes that nobody else holds: all open files that were not asked for since [before_ms];
  * nodes until about [bytes] are free (returns how many became free). */
 void vfs_cache_expire_files(struct vfs_cache *c, int64_t before_ms);

@@ -25,9 +25,23 @@ static void run_look(struct work_job *job)
 /* It is no longer under way: who asks from now on begins another one. */
 static void forget(struct vfs_lookup *l)
 {
+    if (l->is_outdated)
+        return;
     hash_table_remove(&l->vfs->lookups, &l->hash);
+    list_remove(&l->link);
     if (l->old)
         l->old->refresh = NULL;
+}
+
+void vfs_lookup_outdate(struct vfs *vfs, slice path)
+{
+    LIST_EACH_SAFE (node, &vfs->looking) {
+        struct vfs_lookup *l = CONTAINER_OF(node, struct vfs_lookup, link);
+        if (!vfs_path_is_below(slice_of(l->path, l->look.path_bytes), path))
+            continue;
+        forget(l);
+        l->is_outdated = true;
+    }
 }
 
 static void lookup_free(struct vfs_lookup *l)
@@ -83,7 +97,7 @@ static struct vfs_cnode *settle(struct vfs_lookup *l)
     n->checked_ms = l->task.started_ms;
     if (n->node.error == -EMFILE || n->node.error == -ENFILE)
         vfs_cache_expire_files(&vfs->cache, INT64_MAX);
-    else if (!is_passing(n->node.error))
+    else if (!l->is_outdated && !is_passing(n->node.error))
         vfs_cache_put(&vfs->cache, n, l->hash.hash, loop_now_ms(vfs->loop));
     if (n->fd >= 0 && !timeout_is_set(&vfs->sweep))
         timeout_set(loop_wheel(vfs->loop), &vfs->sweep, loop_now_ms(vfs->loop) + VFS_IDLE_MS / 2);
@@ -154,6 +168,7 @@ struct vfs_lookup *vfs_lookup_start(struct vfs *vfs, slice path, uint64_t hash,
         return NULL;
     }
     hash_table_add(&vfs->lookups, &l->hash, hash);
+    list_push_back(&vfs->looking, &l->link);
     if (old)
         old->refresh = l;
     l->task.job.run = run_look;

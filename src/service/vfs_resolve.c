@@ -5,6 +5,8 @@
  * user space could promise. */
 #include "service/vfs_resolve.h"
 
+#include "service/vfs.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>

@@ -24,10 +24,6 @@ struct vfs_from {
 /* 0 when [path] is what vfs.h demands; -EINVAL, -ENAMETOOLONG. */
 MUST_USE int vfs_path_check(slice path);
 
-/* A directory to resolve from, for good. -ENOSYS or -EPERM: this kernel or container has no
- * openat2. */
-MUST_USE int vfs_root_open(const char *root);
-
 /* Opens the checked [path] (NUL-terminated) with [flags] (O_CLOEXEC is added): a descriptor, or
  * -errno. */
 MUST_USE int vfs_resolve(const struct vfs_from *from, const char *path, int flags);

@@ -45,7 +45,7 @@ class Script(Server):
         except AssertionError as error:
             self.process.kill()
             raise AssertionError(f"the script did not begin: {self.err.text}") from error
-        self.addresses = re.findall(r"^  (?:http://|\w+ )(\S+?)/?(?:  \(.*)?$", self.out.text, re.M)
+        self.addresses = re.findall(r"^  (?:http://|\w+ )?(\S+?)/?(?:  \(.*)?$", self.out.text, re.M)
 
     def port(self, n=1):
         return int(self.addresses[n - 1].rsplit(":", 1)[1])

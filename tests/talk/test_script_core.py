@@ -183,3 +183,20 @@ def test_an_address_in_use_changes_nothing(tmp_path):
         wrong = HELLO.replace('"127.0.0.1:0"', f'{{"127.0.0.1:0", "127.0.0.1:{script.port(2)}"}}', 1)
         assert "in use" in script.reload(wrong)
         assert script.get("/").body == b"hello\n"
+
+
+def test_many_that_compute_leave_room_for_others(tmp_path):
+    text = """
+    medusa.http.server { listen = "127.0.0.1:0", routes = {
+      ["/busy"] = function() local n = 0 for i = 1, 3e6 do n = n + i % 7 end return "done" .. n end,
+      ["/"] = function() return "here" end,
+    } }
+    """
+    with Script(tmp_path, text) as script:
+        busy = [script.connect().ask("/busy") for _ in range(40)]
+        for _ in range(10):
+            assert script.get("/").body == b"here"
+        first = busy[0].answer().body
+        assert first.startswith(b"done")
+        busy[1].reset()
+        assert all(wire.answer().body == first for wire in busy[2:])

@@ -24,10 +24,26 @@ struct rig {
     struct io io;
     struct vfs *vfs;
     struct http_handler handler;
-    struct http_server http;
+    struct http_server http, other; /* other: no connections at first */
     struct pressure pressure;
     struct sim_peer *peers[CLIENTS];
 };
+
+static void visit_servers(void *owner, void (*visit)(struct pressure *p, struct server *server),
+                          struct pressure *p)
+{
+    struct rig *r = owner;
+    visit(p, &r->http.server);
+    visit(p, &r->other.server);
+}
+
+static void visit_trees(void *owner, void (*visit)(struct pressure *p, struct vfs *vfs),
+                        struct pressure *p)
+{
+    visit(p, ((struct rig *)owner)->vfs);
+}
+
+static const struct pressure_ops pressure_ops = {.servers = visit_servers, .trees = visit_trees};
 
 static void handle(struct http_handler *h, struct exchange *ex)
 {
@@ -90,10 +106,11 @@ static struct rig *rig_new(void)
     http_settings_default(&http);
     r->handler.ops = &ops;
     http_server_init(&r->http, &r->io, &r->book, &http, &r->handler);
+    http_server_init(&r->other, &r->io, &r->book, &http, &r->handler);
     fill_cache(r);
     connect_all(r);
     loop_sim_advance(r->sim, 5000); /* now they are idle */
-    pressure_start(&r->pressure, &r->book, &r->http.server, r->vfs);
+    pressure_start(&r->pressure, r->loop, &r->book, &pressure_ops, r);
     return r;
 }
 
@@ -102,10 +119,12 @@ static void rig_free(struct rig *r)
     pressure_stop(&r->pressure);
     mem_discharge(&r->ballast, r->ballast.bytes);
     server_abort_all(&r->http.server);
+    server_abort_all(&r->other.server);
     vfs_stop(r->vfs);
     loop_sim_settle(r->sim);
     assert_true(vfs_is_idle(r->vfs));
     http_server_fini(&r->http);
+    http_server_fini(&r->other);
     vfs_free(&r->vfs);
     loop_turn(r->loop, 0);
     io_fini(&r->io);
@@ -253,10 +272,52 @@ static void test_no_budget(void **state)
     struct rig *r = rig_new();
     pressure_stop(&r->pressure);
     r->book.budget = 0;
-    pressure_start(&r->pressure, &r->book, &r->http.server, r->vfs);
+    pressure_start(&r->pressure, r->loop, &r->book, &pressure_ops, r);
     load(r, 200);
     assert_int_equal(cached(r), FILES * FILE_BYTES);
     assert_int_equal(r->http.server.session_count, CLIENTS);
+    rig_free(r);
+}
+
+/* The budget goes and comes while the process runs. */
+static void test_another_budget(void **state)
+{
+    struct rig *r = rig_new();
+    load(r, 93);
+    load(r, 93); /* without the cache */
+    assert_true(r->pressure.is_holding);
+    size_t left = r->http.server.session_count;
+    r->book.budget = 0;
+    pressure_change(&r->pressure);
+    assert_false(r->pressure.is_holding);
+    loop_sim_advance(r->sim, 10 * LOOK_MS);
+    assert_int_equal(r->http.server.session_count, left);
+    r->book.budget = BUDGET;
+    pressure_change(&r->pressure);
+    assert_true(r->pressure.is_holding);
+    loop_sim_advance(r->sim, 10 * LOOK_MS);
+    assert_int_equal(r->http.server.session_count, BUSY);
+    rig_free(r);
+}
+
+/* Two servers give in proportion to what they have. */
+static void test_two_servers(void **state)
+{
+    struct rig *r = rig_new();
+    struct peer_addr who = {.family = 4, .ip = {127, 0, 0, 1}};
+    for (int i = 0; i < CLIENTS; i++) {
+        int fd;
+        struct sim_peer *peer = loop_sim_peer(r->sim, &fd);
+        assert_true(server_adopt(&r->other.server, fd, &who, false));
+        sim_peer_send(peer, SLICE("GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+    }
+    loop_sim_settle(r->sim);
+    loop_sim_advance(r->sim, 5000);
+    load(r, 84);
+    load(r, 84);
+    load(r, 86);
+    assert_in_range(r->http.server.session_count, CLIENTS - 51, CLIENTS - 50);
+    assert_in_range(r->other.server.session_count, CLIENTS - 51, CLIENTS - 50);
     rig_free(r);
 }
 
@@ -268,6 +329,8 @@ int main(void)
         cmocka_unit_test(test_new_ones_are_spared),
         cmocka_unit_test(test_burst),
         cmocka_unit_test(test_no_budget),
+        cmocka_unit_test(test_another_budget),
+        cmocka_unit_test(test_two_servers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

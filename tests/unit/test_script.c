@@ -5,13 +5,21 @@
 #include "script/declare.h"
 #include "script/http_unit.h"
 #include "script/unit.h"
+#include "wire/mime.h"
+
+#include <unistd.h>
 
 #define SCRIPT                                                                                     \
     "local t = {}\n"                                                                               \
     "for i = 1, 50 do t[i] = ('x'):rep(i) end\n"                                                   \
     "local function slow() medusa.sleep(0.001) return 'slow' end\n"                                \
     "medusa.every(0.01, function() t[1] = nil end)\n"                                              \
+    "local s, db = medusa.shared, medusa.sqlite ':memory:'\n"                                      \
+    "s.subscribe('c*', function(m) s.set('got', m) end)\n"                                         \
     "medusa.http.server { listen = '127.0.0.1:0', routes = {\n"                                    \
+    "  ['/shared'] = function(req) local sub <close> = s.listen 'c' s.set('k', {1, {a = 'b', c = {}}}, {ttl = 9}) s.incr 'n' s.push('l', 'long enough') \n" \
+    "    s.publish('c', s.get 'k') sub:next(0.001) medusa.sleep(0) s.swap('k', {1}, 2) s.pop 'l' for k in s.keys() do s.get(k) end s.clear 'k' return 'shared' end,\n" \
+    "  ['/sqlite'] = function(req) return db:transaction(function(tx) return tx:value('select ?', medusa.sqlite.blob 'x') .. #tx:query('select :a as a, 2 as b', {a = 'y'}) end) end,\n" \
     "  ['/'] = function(req) return 'hello ' .. req.method .. #t end,\n"                           \
     "  ['/slow'] = function(req) local ok, s = pcall(slow) return s end,\n"                        \
     "  ['/echo/:a/:b'] = function(req) return req.params.a .. (req:body() or '') .. req.headers.host end,\n" \
@@ -29,10 +37,51 @@ static const char requests[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
                                "GET /json HTTP/1.1\r\nHost: x\r\n\r\n"
                                "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"
                                "GET /wrap HTTP/1.1\r\nHost: x\r\n\r\n"
+                               "GET /shared HTTP/1.1\r\nHost: x\r\n\r\n"
+                               "GET /sqlite HTTP/1.1\r\nHost: x\r\n\r\n"
                                "GET /fail HTTP/1.1\r\nHost: x\r\n\r\n"
                                "GET /none HTTP/1.1\r\nHost: x\r\n\r\n";
 
+/* The same with what waits for workers: files, and work. */
+#define FILES_SCRIPT                                                                               \
+    "local root = os.getenv 'MEDUSA_SOURCE' or '.'\n"                                              \
+    "local tree = medusa.files(root .. '/tests/unit')\n"                                           \
+    "local scratch = medusa.files('/tmp', {write = true})\n"                                       \
+    "local files = medusa.http.files(tree, {listing = true, max_age = 10, headers = {X = 'y'}})\n" \
+    "medusa.http.server { listen = '127.0.0.1:0', routes = {\n"                                    \
+    "  ['/'] = function(req) return 'hello' end,\n"                                                \
+    "  ['/f/'] = files,\n"                                                                         \
+    "  ['/fn/'] = function(req) return files(req) end,\n"                                          \
+    "  ['/file'] = function(req) return {file = 'meson.build', tree = tree} end,\n"                \
+    "  ['/read'] = function(req) return (tree:read('meson.build')) .. tree:stat('/').kind end,\n"  \
+    "  ['/list'] = function(req) return tostring(#tree:list()) end,\n"                             \
+    "  ['/write'] = function(req)\n"                                                               \
+    "    return tostring(scratch:write('medusa-test-sweep', 'x')) .. tostring(scratch:remove('medusa-test-sweep')) end,\n" \
+    "  ['/work'] = function(req) return {json = {medusa.work(function(t) return t[1], t end, {'a', {1}})}} end,\n" \
+    "} }\n"                                                                                        \
+    "medusa.tcp.server { listen = '127.0.0.1:0', handle = function(conn)\n"                        \
+    "  for line in conn:lines() do conn:write(line:upper(), tostring(tree:stat('/')), '\\n') end end }\n"
+
+static const char file_requests[] = "GET /f/meson.build HTTP/1.1\r\nHost: x\r\n\r\n"
+                                    "GET /f/ HTTP/1.1\r\nHost: x\r\n\r\n"
+                                    "GET /fn/vfs_rig.h HTTP/1.1\r\nHost: x\r\n\r\n"
+                                    "GET /file HTTP/1.1\r\nHost: x\r\n\r\n"
+                                    "GET /read HTTP/1.1\r\nHost: x\r\n\r\n"
+                                    "GET /list HTTP/1.1\r\nHost: x\r\n\r\n"
+                                    "GET /write HTTP/1.1\r\nHost: x\r\n\r\n"
+                                    "GET /work HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/* Both make 8 answers. */
+static const struct subject {
+    slice script;
+    const char *requests;
+    int reloads;
+} subjects[] = {{SLICE(SCRIPT), requests, 200}, {SLICE(FILES_SCRIPT), file_requests, 50}};
+
 struct rig {
+    const struct subject *subject;
+    struct mem_owner owner;
+    struct mime_table *mime;
     struct test_net *net;
     struct io io;
     struct host host;
@@ -42,11 +91,14 @@ struct rig {
     unsigned ended;
 };
 
-static void rig_begin(struct rig *r)
+static void rig_begin(struct rig *r, const struct subject *subject)
 {
-    *r = (struct rig){.net = net_new(NET_EPOLL_UNIX, 0)};
+    *r = (struct rig){.net = net_new(NET_EPOLL_UNIX, 0), .subject = subject};
+    mem_owner_init(&r->owner, &r->net->book, "test");
+    r->mime = mime_new(&r->owner);
+    assert_non_null(r->mime);
     io_init(&r->io, r->net->loop, &r->net->book);
-    r->host = (struct host){.io = &r->io, .book = &r->net->book, .log = &r->quiet, .max_sessions = 100};
+    r->host = (struct host){.io = &r->io, .book = &r->net->book, .log = &r->quiet, .mime = r->mime, .max_sessions = 100};
     assert_int_equal(host_init(&r->host), 0);
     struct unit_limits limits;
     unit_limits_default(&limits);
@@ -67,6 +119,8 @@ static void rig_end(struct rig *r)
     host_fini(&r->host);
     net_turn(r->net);
     io_fini(&r->io);
+    mime_free(&r->mime);
+    mem_owner_fini(&r->owner);
     net_free(&r->net);
 }
 
@@ -124,6 +178,11 @@ static unsigned count_of(slice text, const char *word)
     return n;
 }
 
+static unsigned heads_in(const char *text)
+{
+    return count_of(slice_str(text), " HTTP/1.1\r\n");
+}
+
 struct answers {
     struct test_peer *peer;
     unsigned wanted;
@@ -135,14 +194,22 @@ static bool are_there(void *arg)
     return peer_has_ended(a->peer) || count_of(peer_received(a->peer), "HTTP/1.1 ") >= a->wanted;
 }
 
-static void ask(struct rig *r, const char *text, unsigned answers)
+/* [word], if not NULL, is in the answers when nothing fails. */
+static void ask_for(struct rig *r, const char *text, unsigned answers, const char *word)
 {
     struct answers a = {.peer = rig_connect(r, 0), .wanted = answers};
     peer_send(a.peer, slice_str(text));
     assert_true(net_until(r->net, are_there, &a));
     if (r->net->book.refused == 0)
         assert_int_equal(count_of(peer_received(a.peer), "HTTP/1.1 "), answers);
+    if (r->net->book.refused == 0 && word && !count_of(peer_received(a.peer), word))
+        fail_msg("no %s in %.*s", word, SLICE_ARGS(peer_received(a.peer)));
     peer_free(&a.peer);
+}
+
+static void ask(struct rig *r, const char *text, unsigned answers)
+{
+    ask_for(r, text, answers, NULL);
 }
 
 static void ask_line(struct rig *r)
@@ -153,24 +220,24 @@ static void ask_line(struct rig *r)
     peer_free(&a.peer);
 }
 
-static void test_requests(void **state)
+static void check_requests_of(const struct subject *subject)
 {
     struct rig r;
-    rig_begin(&r);
-    assert_true(load(&r, SLICE(SCRIPT)));
-    ask(&r, requests, 8);
+    rig_begin(&r, subject);
+    assert_true(load(&r, subject->script));
+    ask(&r, subject->requests, heads_in(subject->requests));
     ask_line(&r);
     rig_end(&r);
 }
 
-static void test_reloads(void **state)
+static void check_reloads_of(const struct subject *subject)
 {
     struct rig r;
-    rig_begin(&r);
+    rig_begin(&r, subject);
     size_t after_ten = 0;
-    for (int i = 0; i < 200; i++) {
-        assert_true(load(&r, SLICE(SCRIPT)));
-        ask(&r, requests, 8);
+    for (int i = 0; i < subject->reloads; i++) {
+        assert_true(load(&r, subject->script));
+        ask(&r, subject->requests, heads_in(subject->requests));
         assert_false(load(&r, SLICE("error 'no'")));
         net_turn(r.net);
         net_turn(r.net);
@@ -182,47 +249,49 @@ static void test_reloads(void **state)
 }
 
 /* Every allocation of a load fails in turn: nothing is loaded then, or all; the version that was there goes on. */
-static void sweep_load(bool forever)
+static void sweep_load(const struct subject *subject, bool forever)
 {
     struct rig r;
-    rig_begin(&r);
-    assert_true(load(&r, SLICE(SCRIPT)));
+    rig_begin(&r, subject);
+    assert_true(load(&r, subject->script));
     bool failed = true;
     for (uint64_t n = 1; failed; n++) {
         assert_true(n < 20000);
         r.net->book.refused = 0;
         r.net->book.fail_at = n;
         r.net->book.fail_forever = forever;
-        bool loaded = load(&r, SLICE(SCRIPT));
+        bool loaded = load(&r, subject->script);
         failed = r.net->book.refused > 0;
         r.net->book.fail_at = 0;
         r.net->book.refused = 0;
         assert_true(loaded || failed);
         assert_non_null(r.unit->current);
         if (n % 16 == 0 || !failed)
-            ask(&r, requests, 8);
+            ask(&r, subject->requests, heads_in(subject->requests));
     }
     rig_end(&r);
 }
 
 static void test_load_without_memory(void **state)
 {
-    sweep_load(false);
-    sweep_load(true);
+    for (size_t i = 0; i < COUNT_OF(subjects); i++) {
+        sweep_load(&subjects[i], false);
+        sweep_load(&subjects[i], true);
+    }
 }
 
-static void sweep_requests(bool forever)
+static void sweep_requests(const struct subject *subject, bool forever)
 {
     struct rig r;
-    rig_begin(&r);
-    assert_true(load(&r, SLICE(SCRIPT)));
+    rig_begin(&r, subject);
+    assert_true(load(&r, subject->script));
     bool failed = true;
     for (uint64_t n = 1; failed; n++) {
         assert_true(n < 2000);
         r.net->book.refused = 0;
         r.net->book.fail_at = n;
         r.net->book.fail_forever = forever;
-        ask(&r, requests, 8);
+        ask(&r, subject->requests, heads_in(subject->requests));
         failed = r.net->book.refused > 0;
         r.net->book.fail_at = n;
         ask_line(&r);
@@ -235,8 +304,73 @@ static void sweep_requests(bool forever)
 
 static void test_requests_without_memory(void **state)
 {
-    sweep_requests(false);
-    sweep_requests(true);
+    for (size_t i = 0; i < COUNT_OF(subjects); i++) {
+        sweep_requests(&subjects[i], false);
+        sweep_requests(&subjects[i], true);
+    }
+}
+
+static void test_requests(void **state)
+{
+    for (size_t i = 0; i < COUNT_OF(subjects); i++)
+        check_requests_of(&subjects[i]);
+}
+
+static void test_reloads(void **state)
+{
+    for (size_t i = 0; i < COUNT_OF(subjects); i++)
+        check_reloads_of(&subjects[i]);
+}
+
+/* ---- The network: the script speaks with itself ---- */
+
+#define NET_SCRIPT                                                                                 \
+    "local function all()\n"                                                                       \
+    "  local u = assert(medusa.udp.open{listen = '127.0.0.1:0'})\n"                                \
+    "  assert(u:send('x', u:address())) u:receive(0.2)\n"                                            \
+    "  assert(u:send('y', 'localhost', 9)) u:close()\n"                                            \
+    "  assert(medusa.resolve('::1'))\n"                                                            \
+    "  local c <close> = assert(medusa.tcp.connect('unix:%1$s', {timeout = 0.5}))\n"                 \
+    "  assert(c:write('GET /x HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n')) c:shutdown()\n" \
+    "  assert(c:pipe_to(assert(medusa.tcp.connect('unix:%1$s'))))\n"                               \
+    "  assert(medusa.http.get('unix:%1$s:/x', {timeout = 0.5}))\n"                                   \
+    "  assert(medusa.http.request{url = 'unix:%1$s:/e', method = 'POST', json = {1}, timeout = 0.5})\n" \
+    "  local r <close> = assert(medusa.http.open{url = 'unix:%1$s:/x', timeout = 0.5})\n"            \
+    "  while r:read() do end\n"                                                                    \
+    "  medusa.tcp.connect('unix:/nowhere/x') medusa.http.get('unix:/nowhere/x:/')\n"               \
+    "end\n"                                                                                        \
+    "medusa.http.server { listen = 'unix:%1$s', routes = {\n"                                      \
+    "  ['/net'] = function() local ok, why = pcall(all) return ok and 'all' or why end,\n"         \
+    "  ['/x'] = function(req) return 'x' end, ['/e'] = function(req) return req:body() end } }\n"  \
+    "medusa.udp.server { listen = '127.0.0.1:0', on_datagram = print }\n"
+
+static void sweep_net(bool forever)
+{
+    struct rig r;
+    char path[64], text[4096];
+    rig_begin(&r, &subjects[0]);
+    (void)snprintf(path, sizeof path, "/tmp/medusa-test-script-%d", (int)getpid());
+    (void)snprintf(text, sizeof text, NET_SCRIPT, path);
+    bool failed = true;
+    for (uint64_t n = 0; failed; n++) {
+        assert_true(n < 2000);
+        assert_true(n % 100 || load(&r, slice_str(text)));
+        r.net->book.refused = 0;
+        r.net->book.fail_at = n;
+        r.net->book.fail_forever = forever;
+        ask_for(&r, "GET /net HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 1, "\r\n\r\nall");
+        failed = r.net->book.refused > 0 || n == 0;
+        r.net->book.fail_at = 0;
+        r.net->book.refused = 0;
+    }
+    rig_end(&r);
+    (void)unlink(path);
+}
+
+static void test_net_without_memory(void **state)
+{
+    sweep_net(false);
+    sweep_net(true);
 }
 
 int main(void)
@@ -246,6 +380,7 @@ int main(void)
         cmocka_unit_test(test_reloads),
         cmocka_unit_test(test_load_without_memory),
         cmocka_unit_test(test_requests_without_memory),
+        cmocka_unit_test(test_net_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

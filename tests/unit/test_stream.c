@@ -280,6 +280,39 @@ static void reset_is_told(struct test_net *net)
 }
 ON_ALL(reset_is_told)
 
+static void end_our_side(struct rig *r)
+{
+    eat_all(r);
+    if (stream_is_shut(&r->stream))
+        return;
+    assert_true(rig_push(r, 100000));
+    stream_shutdown(&r->stream);
+    assert_true(stream_is_shut(&r->stream));
+}
+
+static void shutdown_sends_all_and_still_reads(struct test_net *net)
+{
+    struct rig *r = rig_open(net);
+    r->input = end_our_side;
+    rig_peer_sends(r, 10, 0);
+    assert_true(net_until(net, peer_has_ended, r->peer));
+    assert_true(peer_is_eof(r->peer));
+    rig_expect_received(r, 100000);
+    assert_true(stream_is_open(&r->stream) && r->closes == 0);
+    rig_peer_sends(r, 500, 10);
+    peer_shutdown(r->peer);
+    net_settle(net);
+    assert_int_equal(r->eaten, 510);
+    assert_true(stream_is_eof(&r->stream));
+    stream_shutdown(&r->stream); /* twice is once */
+    stream_close(&r->stream, true);
+    assert_true(net_until(net, rig_is_closed, r));
+    assert_int_equal(r->error, 0);
+    stream_shutdown(&r->stream); /* harmless */
+    rig_free(r);
+}
+ON_ALL(shutdown_sends_all_and_still_reads)
+
 static void abort_it(struct rig *r)
 {
     stream_abort(&r->stream, -ECANCELED);
@@ -491,6 +524,7 @@ int main(void)
         cmocka_unit_test(test_idle_stream_owns_nothing),
         cmocka_unit_test(test_pauses_and_resumes),
         cmocka_unit_test(test_half_closed_peer_gets_its_answer),
+        cmocka_unit_test(test_shutdown_sends_all_and_still_reads),
         cmocka_unit_test(test_lingers_until_the_peer_ends),
         cmocka_unit_test(test_lingers_not_for_ever),
         cmocka_unit_test(test_lingers_not_for_everything),

@@ -157,6 +157,13 @@ void error_pages_fini(struct error_pages *pages)
     }
 }
 
+void error_pages_share(struct error_pages *pages, const struct error_pages *site)
+{
+    error_pages_fini(pages);
+    for (size_t i = 0; i < COUNT_OF(pages->html); i++)
+        pages->html[i] = site->html[i] ? buf_hold(site->html[i]) : NULL;
+}
+
 struct buf *error_page(struct error_pages *pages, int status, bool html)
 {
     if (status < ERROR_PAGE_MIN || status > ERROR_PAGE_MAX)

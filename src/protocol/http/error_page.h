@@ -31,6 +31,9 @@ void error_pages_fini(struct error_pages *pages);
  * *status_out is then that file's status, 0 for the directory itself. Pages taken before stay. */
 MUST_USE int error_pages_load(struct error_pages *pages, const char *dir, int *status_out);
 
+/* Gives up what *pages has, and takes what [site] has loaded (by reference). */
+void error_pages_share(struct error_pages *pages, const struct error_pages *site);
+
 /* The page of [status]: HTML when [html], else text. It belongs to *pages: hold it to keep it
  * beyond error_pages_fini. NULL without memory, or when [status] is not in MIN..MAX: answer with an
  * empty body. */

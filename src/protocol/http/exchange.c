@@ -37,11 +37,37 @@ static bool is_field_value(slice value)
     return true;
 }
 
+bool exchange_check_field(slice name, slice value)
+{
+    return http_is_token(name) && !is_carriers(name) && is_field_value(value);
+}
+
+static void append(struct exchange *ex, struct exchange_line *line, slice text)
+{
+    *line = (struct exchange_line){.text = text};
+    struct exchange_line **at = &ex->extra;
+    while (*at)
+        at = &(*at)->next;
+    *at = line;
+    ex->extra_bytes += text.n;
+}
+
+int exchange_add_lines(struct exchange *ex, slice lines)
+{
+    if (ex->has_begun)
+        return -EALREADY;
+    struct exchange_line *line = arena_alloc(&ex->arena, sizeof *line);
+    if (!line)
+        return -ENOMEM;
+    append(ex, line, lines);
+    return 0;
+}
+
 int exchange_add_field(struct exchange *ex, slice name, slice value)
 {
     if (ex->has_begun)
         return -EALREADY;
-    if (!http_is_token(name) || is_carriers(name) || !is_field_value(value))
+    if (!exchange_check_field(name, value))
         return -EINVAL;
     size_t room = name.n + value.n + 4;
     struct exchange_line *line = arena_alloc(&ex->arena, sizeof *line + room);
@@ -52,12 +78,7 @@ int exchange_add_field(struct exchange *ex, slice name, slice value)
     fmt_put(&f, SLICE(": "));
     fmt_put(&f, value);
     fmt_put(&f, SLICE("\r\n"));
-    *line = (struct exchange_line){.text = fmt_done(&f)};
-    struct exchange_line **at = &ex->extra;
-    while (*at)
-        at = &(*at)->next;
-    *at = line;
-    ex->extra_bytes += room;
+    append(ex, line, fmt_done(&f));
     return 0;
 }
 

@@ -49,7 +49,8 @@ struct exchange {
 
     /* read-only */
     const struct http1_req *req;
-    slice path; /* decoded (wire/uri.h) */
+    slice path; /* decoded (wire/uri.h), as the handler shall see it: who hands the exchange on may cut it */
+    slice whole_path; /* the same, as the client asked: what links and redirects are made from */
     struct http_server *server;
     struct session *session;
     const struct exchange_ops *ops;
@@ -116,6 +117,13 @@ void exchange_watch(struct exchange *ex);
 /* Stops on_body (and reading: the client must wait) / goes on. May be called from on_body. */
 void exchange_pause_body(struct exchange *ex);
 void exchange_resume_body(struct exchange *ex);
+
+/* Whole lines ("Name: value\r\n") that were checked by exchange_check_field, by reference: valid until the response begins. 0 or as
+ * above. */
+MUST_USE int exchange_add_lines(struct exchange *ex, slice lines);
+
+/* May exchange_add_field send it? */
+bool exchange_check_field(slice name, slice value);
 
 struct io *exchange_io(const struct exchange *ex);
 

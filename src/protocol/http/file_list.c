@@ -15,7 +15,7 @@ struct list_task {
     struct h_file *hf;
     struct exchange *ex; /* NULL: the client has gone */
     bool json;
-    slice path, sort, order; /* behind the struct */
+    slice path, shown, sort, order; /* behind the struct */
     size_t bytes;
     struct buf *page;
 };
@@ -42,7 +42,7 @@ static void render(struct work_job *job)
 {
     struct list_task *t = CONTAINER_OF(job, struct list_task, job);
     struct listing_request request = {
-        .path = t->path, .sort = t->sort, .order = t->order, .list = &t->list};
+        .path = t->shown, .sort = t->sort, .order = t->order, .list = &t->list};
     t->page = t->json ? listing_json(NULL, &request) : listing_html(NULL, &request);
 }
 
@@ -97,18 +97,22 @@ static struct list_task *new_task(struct exchange *ex, struct h_file *hf)
 {
     slice sort = uri_query_get(ex->req->query, SLICE("sort"));
     slice order = uri_query_get(ex->req->query, SLICE("order"));
-    size_t bytes = sizeof(struct list_task) + ex->path.n + sort.n + order.n;
+    size_t bytes = sizeof(struct list_task) + ex->path.n + ex->whole_path.n + sort.n + order.n;
     struct list_task *t = mem_alloc0(&hf->owner, bytes);
     if (!t)
         return NULL;
     struct fmt f = fmt_on((char *)(t + 1), bytes - sizeof *t);
     fmt_put(&f, ex->path);
+    fmt_put(&f, ex->whole_path);
     fmt_put(&f, sort);
     fmt_put(&f, order);
     slice text = fmt_done(&f);
     t->path = slice_head(text, ex->path.n);
-    t->sort = slice_head(slice_skip(text, ex->path.n), sort.n);
-    t->order = slice_skip(text, ex->path.n + sort.n);
+    text = slice_skip(text, ex->path.n);
+    t->shown = slice_head(text, ex->whole_path.n);
+    text = slice_skip(text, ex->whole_path.n);
+    t->sort = slice_head(text, sort.n);
+    t->order = slice_skip(text, sort.n);
     t->bytes = bytes;
     t->hf = hf;
     t->ex = ex;

@@ -28,8 +28,6 @@ static const struct {
     {SLICE(".gz"), CODING_GZIP},
 };
 
-static const slice index_names[] = {SLICE("index.html"), SLICE("index.htm")};
-
 struct task {
     struct vfs_open open;
     struct h_file *hf;
@@ -39,13 +37,20 @@ struct task {
     void (*step)(struct task *t,
                  struct vfs_node *node); /* what to do with the node; it then owns it */
     enum http_coding coding;
-    unsigned index; /* in index_names */
+    unsigned index; /* in settings.index */
 };
 
 void h_file_siblings(slice siblings[VFS_SIBLINGS_MAX])
 {
     for (size_t i = 0; i < COUNT_OF(codings); i++)
         siblings[i] = codings[i].suffix;
+}
+
+void h_file_settings_default(struct h_file_settings *settings)
+{
+    *settings = (struct h_file_settings){.max_entries = 20000,
+                                         .index = {SLICE("index.html"), SLICE("index.htm")},
+                                         .index_count = 2};
 }
 
 /* ---- Looking things up ---- */
@@ -118,6 +123,14 @@ int h_file_status(int error)
 
 /* ---- Files ---- */
 
+/* Without memory the file is sent without them. */
+static void add_lines(struct task *t)
+{
+    slice lines = t->hf->settings.lines;
+    if (lines.n)
+        (void)!exchange_add_lines(t->ex, lines);
+}
+
 /* RFC 9110 13.2.2. True: answered without the file. */
 static bool answer_conditions(struct task *t, struct vfs_node *node, const struct file_head *head)
 {
@@ -136,6 +149,7 @@ static bool answer_conditions(struct task *t, struct vfs_node *node, const struc
     case COND_PROCEED:
         return false;
     case COND_NOT_MODIFIED:
+        add_lines(t);
         exchange_send(ex, 304, head->validators, SLICE(""));
         return true;
     case COND_FAILED:
@@ -159,10 +173,12 @@ static void send_node(struct task *t, struct vfs_node *node)
         head = make_head(t, node);
     vfs_node_release(t->plain);
     t->plain = NULL;
-    if (!head)
+    if (!head) {
         exchange_fail(t->ex, 503, SLICE(""));
-    else if (!answer_conditions(t, node, head))
+    } else if (!answer_conditions(t, node, head)) {
+        add_lines(t);
         file_body_send(t->ex, t->hf->vfs, node, head);
+    }
     vfs_node_release(node);
 }
 
@@ -221,7 +237,7 @@ static void serve_file(struct task *t, struct vfs_node *node)
 /* A directory was named without its final slash: links in its pages would lead astray. */
 static void redirect(struct task *t)
 {
-    slice path = t->ex->path, query = t->ex->req->query;
+    slice path = t->ex->whole_path, query = t->ex->req->query;
     size_t room = 3 * path.n + query.n + 32;
     char *p = arena_alloc(&t->ex->arena, room);
     if (!p) {
@@ -263,11 +279,11 @@ static void step_index(struct task *t, struct vfs_node *node)
 
 static void look_for_index(struct task *t)
 {
-    if (t->index == COUNT_OF(index_names)) {
+    if (t->index == t->hf->settings.index_count) {
         serve_directory(t);
         return;
     }
-    t->path = join(t, t->ex->path, index_names[t->index]);
+    t->path = join(t, t->ex->path, t->hf->settings.index[t->index]);
     if (t->path.p)
         look_up(t, t->path, step_index);
     else
@@ -291,6 +307,8 @@ static void step_named(struct task *t, struct vfs_node *node)
     vfs_node_release(node);
     if (kind == VFS_ABSENT)
         fail(t, h_file_status(error));
+    else if (t->hf->settings.files_only)
+        fail(t, 404);
     else if (t->ex->path.p[t->ex->path.n - 1] != '/')
         redirect(t);
     else

@@ -107,7 +107,7 @@ void http_exchange_free(struct http_server *http, struct exchange *ex, uint32_t 
 {
     http->stats.requests++;
     http->stats.by_class[MIN((unsigned)ex->status / 100, 5)]++;
-    if (http->accesslog)
+    if (accesslog_is_on(http->accesslog))
         write_accesslog(http, ex, number);
     if (ex->on_free)
         ex->on_free(ex);
@@ -165,7 +165,7 @@ static int decode_path(struct exchange *ex)
     struct fmt f = fmt_on(room, MIN(encoded.n, URI_PATH_MAX) + 1);
     int status = uri_path_decode(encoded, &f);
     if (status == 0)
-        ex->path = fmt_done(&f);
+        ex->path = ex->whole_path = fmt_done(&f);
     return -status;
 }
 
