@@ -173,7 +173,7 @@ static void on_done(struct l_task *t, const char *error)
     struct http_handler *delegate = r->delegate;
     int status = error ? t->error_status : r->fail_status;
     bool has_failed = error || status;
-    struct others others = take_others(r);
+    struct l_task *reader = take_reader(r);
     if (delegate)
         set_delegate_path(ex, r);
     r->task = NULL;
