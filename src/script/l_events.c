@@ -156,6 +156,7 @@ static struct l_events *push_events(lua_State *L, struct l_request *r, int64_t i
     e->loop = v->host->loop;
     e->idle_ms = idle_ms;
     e->sent_ms = loop_now_ms(e->loop);
+    list_init(&e->link);
     list_init(&e->waiters);
     timeout_init(&e->timeout, on_timeout);
     anchor(L);
