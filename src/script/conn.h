@@ -29,9 +29,9 @@ struct conn {
     struct l_link *link;    /* to the userdata; NULL: there is none */
     struct l_task *reader;  /* waits for input */
     struct l_task *writer;  /* waits for room */
+    size_t scanned;         /* of the unread bytes: they hold no end of what is looked for (wire/frame_line.h) */
     int64_t deadline_ms;    /* of conn:deadline, in loop_now_ms's time; INT64_MAX = none */
     uint32_t idle_ms;       /* longest wait for input or room; 0 = any */
-    uint32_t scanned;       /* of the unread bytes: they hold no end of line */
     uint32_t max_line;      /* for read_line and read_until without a limit of their own */
     bool has_timed_out;
 };
@@ -49,10 +49,6 @@ void conn_gone(struct conn *c);
 
 /* The script is done with it: what is written is still sent. */
 void conn_finish(struct conn *c);
-
-/* The next line among the unread bytes, without its end ("\n" or "\r\n"); consumes nothing. 1: *line_out and *used_out are set;
- * 0: more must come; -1: it is too long. */
-int conn_find_line(struct conn *c, uint32_t max, slice *line_out, size_t *used_out);
 
 extern const struct l_function l_conn_methods[];
 extern const size_t l_conn_method_count;

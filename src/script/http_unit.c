@@ -167,7 +167,11 @@ static void on_empty(struct server *server)
 
 static void drain(struct live *l)
 {
-    server_drain(&of_live(l)->http.server, on_empty);
+    struct version *v = l->declared->version;
+    version_hold(v);
+    server_drain(&of_live(l)->http.server, on_empty); /* *l may be gone now */
+    l_events_close_all(v);
+    version_release(v);
 }
 
 static void abort_sessions(struct live *l)

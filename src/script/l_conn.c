@@ -3,6 +3,7 @@
 #include "script/l_task.h"
 
 #include "base/check.h"
+#include "wire/frame_line.h"
 
 #include <errno.h>
 
@@ -155,23 +156,6 @@ static int take(lua_State *L, struct conn *c, slice data, size_t used)
 
 /* ---- Reading ---- */
 
-int conn_find_line(struct conn *c, uint32_t max, slice *line_out, size_t *used_out)
-{
-    slice in = stream_peek(c->stream);
-    size_t from = MIN((size_t)c->scanned, in.n);
-    const char *end = from < in.n ? memchr(in.p + from, '\n', in.n - from) : NULL;
-    if (!end) {
-        c->scanned = (uint32_t)in.n;
-        return in.n > max ? -1 : 0;
-    }
-    size_t n = (size_t)(end - in.p);
-    *used_out = n + 1;
-    if (n && in.p[n - 1] == '\r')
-        n--;
-    *line_out = slice_of(in.p, n);
-    return n > max ? -1 : 1;
-}
-
 /* Stack: handle (1), limit or nil (2). */
 static int read_line(lua_State *L, int status, lua_KContext ctx)
 {
@@ -180,11 +164,10 @@ static int read_line(lua_State *L, int status, lua_KContext ctx)
     if (!c)
         return l_fail(L, "closed");
     slice line;
-    size_t used;
-    int found = conn_find_line(c, (uint32_t)lua_tointeger(L, 2), &line, &used);
-    if (found > 0)
-        return take(L, c, line, used);
-    if (found < 0)
+    ssize_t used = frame_line_find(stream_peek(c->stream), &c->scanned, (size_t)lua_tointeger(L, 2), &line);
+    if (used > 0)
+        return take(L, c, line, (size_t)used);
+    if (used < 0)
         return l_fail(L, "line too long");
     return is_over(c) ? end_of_input(L, c) : wait_input(L, handle, read_line, 0);
 }
@@ -204,9 +187,19 @@ static void check_limit(lua_State *L, struct l_conn *handle, int at)
     lua_pushinteger(L, (lua_Integer)max);
 }
 
+/* A search that begins: what was seen may have been looked at for another end. */
+static void begin_search(struct l_conn *handle)
+{
+    struct conn *c = l_link_object(handle);
+    if (c)
+        c->scanned = 0;
+}
+
 static int l_read_line(lua_State *L)
 {
-    check_limit(L, check_handle(L), 2);
+    struct l_conn *handle = check_handle(L);
+    check_limit(L, handle, 2);
+    begin_search(handle);
     return read_line(L, LUA_OK, 0);
 }
 
@@ -216,6 +209,7 @@ static int next_line(lua_State *L)
     lua_settop(L, 0);
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_pushvalue(L, lua_upvalueindex(2));
+    begin_search(lua_touserdata(L, 1));
     return read_line(L, LUA_OK, 0);
 }
 
@@ -271,13 +265,11 @@ static int read_until(lua_State *L, int status, lua_KContext ctx)
         return l_fail(L, "closed");
     size_t n;
     const char *end = lua_tolstring(L, 2, &n);
-    slice in = stream_peek(c->stream);
-    size_t from = MIN((size_t)c->scanned, in.n);
-    const char *at = memmem(in.p + from, in.n - from, end, n);
-    if (at)
-        return take(L, c, slice_of(in.p, (size_t)(at - in.p)), (size_t)(at - in.p) + n);
-    c->scanned = (uint32_t)(in.n >= n ? in.n - n + 1 : 0);
-    if (in.n > (size_t)lua_tointeger(L, 3))
+    slice block;
+    ssize_t used = frame_line_find_until(stream_peek(c->stream), slice_of(end, n), &c->scanned, (size_t)lua_tointeger(L, 3), &block);
+    if (used > 0)
+        return take(L, c, block, (size_t)used);
+    if (used < 0)
         return l_fail(L, "too long");
     return is_over(c) ? end_of_input(L, c) : wait_input(L, handle, read_until, 0);
 }
@@ -287,9 +279,7 @@ static int l_read_until(lua_State *L)
     struct l_conn *handle = check_handle(L);
     luaL_argcheck(L, l_check_slice(L, 2).n > 0, 2, "the end must not be empty");
     check_limit(L, handle, 3);
-    struct conn *c = l_link_object(handle);
-    if (c)
-        c->scanned = 0; /* it was looked at for another end */
+    begin_search(handle);
     return read_until(L, LUA_OK, 0);
 }
 

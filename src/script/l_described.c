@@ -15,6 +15,7 @@
     X(l_request_field_rows, l_request_field_row_count)                                                                 \
     X(l_request_methods, l_request_method_count)                                                                       \
     X(l_upload_methods, l_upload_method_count)                                                                         \
+    X(l_events_methods, l_events_method_count)                                                                         \
     X(l_http_files_functions, l_http_files_function_count)                                                             \
     X(l_wrapper_functions, l_wrapper_function_count)                                                                   \
     X(l_client_functions, l_client_function_count)                                                                     \

@@ -42,18 +42,36 @@ static void detach(struct l_request *r)
     r->waits_for_room = false;
     l_body_free(ex->owner, r);
     upload_end_all(&r->uploads);
+    if (r->events)
+        l_events_detach(r->events);
+    r->events = NULL;
     r->ex = NULL;
     ex->state = NULL;
     ex->on_gone = NULL;
     ex->on_room = NULL;
 }
 
-/* Whoever waits for the body of a request that is over, perhaps another task. */
-static struct l_task *take_reader(struct l_request *r)
+/* Who is to be told that a request is over: tasks that wait for its body, or for its stream of events. */
+struct others {
+    struct l_task *reader;
+    struct l_events *events;
+};
+
+static struct others take_others(struct l_request *r)
 {
     struct l_task *reader = r->body.waiter;
+    struct l_events *events = r->events;
     r->body.waiter = NULL;
-    return reader;
+    return (struct others){reader, events};
+}
+
+/* Lua code runs in here. */
+static void wake_others(struct others others)
+{
+    if (others.events)
+        l_events_wake(others.events);
+    if (others.reader)
+        l_task_wake(others.reader);
 }
 
 /* The client is gone. The function is told when it looks. */
@@ -61,10 +79,9 @@ static void on_gone(struct exchange *ex)
 {
     struct l_request *r = ex->state;
     struct l_task *writer = r->waits_for_room ? r->task : NULL;
-    struct l_task *reader = take_reader(r);
+    struct others others = take_others(r);
     detach(r);
-    if (reader)
-        l_task_wake(reader);
+    wake_others(others);
     if (writer)
         l_task_wake(writer);
 }
@@ -72,10 +89,12 @@ static void on_gone(struct exchange *ex)
 static void on_room(struct exchange *ex)
 {
     struct l_request *r = ex->state;
-    if (!r->waits_for_room)
-        return;
+    struct l_task *writer = r->waits_for_room ? r->task : NULL;
     r->waits_for_room = false;
-    l_task_wake(r->task);
+    if (r->events)
+        l_events_on_room(r->events); /* *r may be gone now */
+    if (writer)
+        l_task_wake(writer);
 }
 
 /* ---- The task ---- */
@@ -109,7 +128,7 @@ static int body(lua_State *L)
     int function = start->function;
     if (!ex)
         return 0;
-    struct l_request *r = l_new_object(L, META_REQUEST, sizeof *r, 1);
+    struct l_request *r = l_new_object(L, META_REQUEST, sizeof *r, 2);
     list_init(&r->uploads);
     keep_match(L, r, ex, start->match);
     r->ex = ex;
@@ -164,15 +183,14 @@ static void on_done(struct l_task *t, const char *error)
     struct http_handler *delegate = r->delegate;
     int status = error ? t->error_status : r->fail_status;
     bool has_failed = error || status;
-    struct l_task *reader = take_reader(r);
+    struct others others = take_others(r);
     if (delegate)
         set_delegate_path(ex, r);
     r->task = NULL;
     detach(r);
     if (error && !status)
         log_failure(t, ex, error);
-    if (reader)
-        l_task_wake(reader);
+    wake_others(others);
     /* *r and [error] may be gone from here on: the task has ended, and Lua has run. */
     if (has_failed)
         fail(ex, status);

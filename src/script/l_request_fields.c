@@ -298,6 +298,9 @@ const struct l_function l_request_methods[] = {
     {"req:start", l_start, "([status], [headers]) -> req", "Begins an answer whose body is written piece by piece."},
     {"req:write", l_write, "(text, ...) -> req | nil, error",
      "Sends a piece of the body; waits while the client takes less than it is given. nil when the client is gone.", true},
+    {"req:events", l_request_events, "([options]) -> events",
+     "Begins an answer of server-sent events (EventSource in browsers). Option keepalive (15s): after so long without an event a comment is sent. "
+     "It is closed when the script is replaced or the server ends: clients come again by themselves."},
     {"req:is_open", l_is_open, "() -> boolean", "False when the client is known to be gone."},
 };
 const size_t l_request_method_count = COUNT_OF(l_request_methods);

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "script/l_log.h"
 #include "script/l_task.h"
+#include "wire/frame_line.h"
 
 #include <errno.h>
 
@@ -210,10 +211,11 @@ static bool find_event(struct tcp_session *ts, struct event *e)
         stream_close(s, false);
         return false;
     }
-    int found = conn_find_line(&ts->conn, d->max_line, &e->data, &e->used);
-    if (found < 0)
+    ssize_t used = frame_line_find(stream_peek(s), &ts->conn.scanned, d->max_line, &e->data);
+    if (used < 0)
         stream_abort(s, -EMSGSIZE);
-    return found > 0;
+    e->used = (size_t)MAX(used, 0);
+    return used > 0;
 }
 
 /* on_event_done calls this again: a loop here, not a recursion for each line. */

@@ -96,6 +96,7 @@ static void retire_version(struct version *v)
     v->is_over = true;
     subs_retire(v);
     l_task_kill_background(v);
+    l_events_close_all(v);
     l_task_drop_idle(v);
     version_release(v);
 }
@@ -213,6 +214,7 @@ static int open_libraries(lua_State *L)
     l_open_http(L);
     l_open_upload(L);
     l_open_wrappers(L);
+    l_open_events(L);
     l_open_tcp(L);
     l_open_net(L);
     l_open_client(L);
@@ -246,6 +248,7 @@ struct version *version_new(struct unit *unit)
                           .holders = 1};
     v->settings.drain_ms = 30000;
     list_init(&v->tasks);
+    list_init(&v->events);
     list_init(&v->declared);
     list_init(&v->links);
     list_init(&v->belongings);

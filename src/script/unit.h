@@ -66,6 +66,7 @@ struct version {
     struct list_node belongings;
     struct list_node jobs;  /* l_job.h */
     struct list_node trees; /* tree.h */
+    struct list_node events; /* open streams of events: l_events.c */
     struct list_node declared; /* struct declared, in the order of the script */
     struct process_settings settings;
     struct unit_limits limits; /* its heap's is heap_limit */
@@ -134,6 +135,8 @@ struct belonging {
     void (*end)(struct belonging *b);
 };
 void version_own(struct version *v, struct belonging *b, void (*end)(struct belonging *b));
+/* Streams of events would never end by themselves (l_events.c). */
+void l_events_close_all(struct version *v);
 
 /* ---- For the parts of the load (unit.c, declare.c). ---- */
 

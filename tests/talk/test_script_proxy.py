@@ -1,7 +1,5 @@
 """medusa.http.proxy: requests handed on to another server."""
 
-import socket
-import threading
 import time
 
 import pytest
@@ -104,7 +102,7 @@ def test_failures(tmp_path):
     with front(tmp_path, nonsense.at) as script:
         assert script.get("/").status == 502
     nonsense.close()
-    cut = Other(lambda sock: (head(sock), sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n012")))
+    cut = Other(lambda sock: (head(sock), sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n012"), time.sleep(0.3)))
     with front(tmp_path, cut.at, "keep_host = true") as script:
         wire = script.connect(1).ask("/")
         assert wire.rest().endswith(b"\r\n\r\n012")

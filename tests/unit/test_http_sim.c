@@ -355,6 +355,75 @@ static void test_drain(void **state)
     rig_free(r);
 }
 
+/* ---- A client that goes away while the handler is at work ---- */
+
+static void note_gone(struct exchange *ex)
+{
+    bool *is_gone = ex->state;
+    *is_gone = true;
+}
+
+struct watcher {
+    struct http_handler handler;
+    struct exchange *ex;
+    bool watches, is_gone;
+};
+
+static void begin_answer(struct http_handler *h, struct exchange *ex)
+{
+    struct watcher *w = CONTAINER_OF(h, struct watcher, handler);
+    w->ex = ex;
+    ex->state = &w->is_gone;
+    ex->on_gone = note_gone;
+    assert_non_null(exchange_begin(ex, 200, SLICE(""), -1));
+    if (w->watches)
+        exchange_watch(ex);
+}
+
+static struct rig *watching_rig(struct watcher *w, bool watches)
+{
+    static const struct http_handler_ops ops = {.name = "watcher", .handle = begin_answer};
+    struct rig *r = calm_rig();
+    *w = (struct watcher){.handler = {.ops = &ops}, .watches = watches};
+    r->http.handler = &w->handler;
+    return r;
+}
+
+static void test_watch(void **state)
+{
+    for (int watches = 0; watches < 2; watches++) {
+        struct watcher w;
+        struct rig *r = watching_rig(&w, watches);
+        send_and_wait(r, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 100);
+        assert_false(w.is_gone);
+        assert_true(exchange_write(w.ex, SLICE("a")));
+        loop_sim_advance(r->sim, 100);
+        assert_false(w.is_gone);
+        sim_peer_shutdown(r->peer);
+        loop_sim_advance(r->sim, 100);
+        assert_int_equal(w.is_gone, watches);
+        if (!watches)
+            exchange_end(w.ex);
+        loop_sim_advance(r->sim, 100);
+        rig_free(r);
+    }
+}
+
+/* What it sends meanwhile waits its turn, and no more than the kernel's room is read. */
+static void test_watch_and_pipelined(void **state)
+{
+    struct watcher w;
+    struct rig *r = watching_rig(&w, true);
+    send_and_wait(r, "GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\n", 100);
+    sim_peer_shutdown(r->peer);
+    loop_sim_advance(r->sim, 100);
+    assert_false(w.is_gone);
+    exchange_end(w.ex);
+    loop_sim_advance(r->sim, 100);
+    assert_true(w.is_gone); /* the second one's */
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -363,6 +432,7 @@ int main(void)
         cmocka_unit_test(test_no_memory),      cmocka_unit_test(test_slow_head),
         cmocka_unit_test(test_idle),           cmocka_unit_test(test_slow_body),
         cmocka_unit_test(test_slow_reader),    cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_watch),          cmocka_unit_test(test_watch_and_pipelined),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

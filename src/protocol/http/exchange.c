@@ -152,6 +152,12 @@ void exchange_read_body(struct exchange *ex, exchange_body_fn on_body)
     ex->ops->read_body(ex);
 }
 
+void exchange_watch(struct exchange *ex)
+{
+    ex->is_watched = true;
+    ex->ops->watch(ex);
+}
+
 void exchange_pause_body(struct exchange *ex)
 {
     ex->body_paused = true;

@@ -30,6 +30,7 @@ struct exchange_ops {
     bool (*write)(struct exchange *ex, slice data);
     void (*end)(struct exchange *ex);
     void (*read_body)(struct exchange *ex);
+    void (*watch)(struct exchange *ex);
 };
 
 /* Bytes of the request's body have come, or its end: [is_last]. Valid during the call. */
@@ -57,6 +58,7 @@ struct exchange {
     bool has_begun, has_ended;
     bool no_body; /* HEAD, 204, 304: exchange_begin's length is told, but nothing may be pushed */
     bool keep_alive;
+    bool is_watched;
 
     /* private to the carrier */
     bool is_chunked; /* the response */
@@ -106,6 +108,11 @@ void exchange_fail(struct exchange *ex, int status, slice lines);
  * it at most once, before exchange_begin. A body that nobody reads is dropped by the carrier; so is
  * the rest of one after exchange_end. */
 void exchange_read_body(struct exchange *ex, exchange_body_fn on_body);
+
+/* From now on the end of the client's input counts as its going away (on_gone), which is seen while the
+ * handler is at work. For answers that may never end: without this a client that has gone is
+ * noticed when it is written to. A client that sends the next request meanwhile is not watched. */
+void exchange_watch(struct exchange *ex);
 
 /* Stops on_body (and reading: the client must wait) / goes on. May be called from on_body. */
 void exchange_pause_body(struct exchange *ex);

@@ -178,6 +178,11 @@ static void h1_end(struct exchange *ex)
     run(of_session(ex->session));
 }
 
+static void h1_watch(struct exchange *ex)
+{
+    run(of_session(ex->session));
+}
+
 /* ---- The request's body ---- */
 
 /* RFC 9110 10.1.1: the client waits for this before it sends. */
@@ -383,6 +388,19 @@ static void await_body(struct http1 *h, struct exchange *ex)
     }
 }
 
+/* The handler's time, or watched by the stream's rate. What a client sends meanwhile stays where it is. */
+static void await_handler(struct http1 *h, struct exchange *ex)
+{
+    struct stream *s = &h->session.stream;
+    stream_set_deadline(s, -1);
+    if (!ex->is_watched || ex->has_ended || !(h->flags & TAKEN) || stream_peek(s).n)
+        stream_pause(s);
+    else if (stream_is_eof(s))
+        stream_abort(s, -ECONNRESET);
+    else
+        stream_resume(s);
+}
+
 /* Takes the exchange as far as it goes. True: it is over. */
 static bool go_on(struct http1 *h)
 {
@@ -400,8 +418,7 @@ static bool go_on(struct http1 *h)
         return false;
     if (!ex->has_ended || stream_is_full(s)) {
         if (!is_complete(h, ex)) {
-            stream_pause(s);
-            stream_set_deadline(s, -1); /* the handler's time, or watched by the stream's rate */
+            await_handler(h, ex);
             return false;
         }
     }
@@ -423,7 +440,7 @@ static void start_body(struct exchange *ex, const struct http1_req *req)
 static struct exchange *new_exchange(struct http1 *h)
 {
     static const struct exchange_ops ops = {
-        .begin = h1_begin, .write = h1_write, .end = h1_end, .read_body = h1_read_body};
+        .begin = h1_begin, .write = h1_write, .end = h1_end, .read_body = h1_read_body, .watch = h1_watch};
     struct http_server *http = http_of(h);
     struct exchange *ex = http_exchange_new(http, &h->session);
     if (!ex) {
