@@ -10,7 +10,7 @@ local TELNET = os.getenv "CHAT_TELNET" or ":7007" -- where telnet comes
 local KEEP = 50 -- so many messages of each room are shown to who comes later ...
 local KEEP_TIME = "1d" -- ... unless nobody has said anything for so long
 
-medusa.drain_timeout "1s" -- when the process ends: what browsers listen to would never end by itself
+medusa.drain_timeout "2s" -- when the process ends: people who only listen would keep it waiting
 
 local shared, json = medusa.shared, medusa.json
 
@@ -94,18 +94,15 @@ medusa.tcp.server {listen = TELNET, handle = visit, idle = "1h"}
 
 ---- Browsers ----
 
--- Server-sent events: an answer that never ends. The browser connects again by itself when it does.
+-- Server-sent events: an answer that goes on. It ends when this script is loaded again; the browser connects again by itself.
 local function events(req)
-  local room = clean_room(req.params.room)
-  local sub <close>, before = enter(room)
-  req:start(200, {["Content-Type"] = "text/event-stream", ["Cache-Control"] = "no-store"})
-  for _, message in ipairs(before) do req:write("data: ", json.encode(message), "\n\n") end
-  while true do
-    local message, why = sub:next(20)
-    if not message and why ~= "timeout" then return end
-    local text = message and "data: " .. json.encode(message) or ": still here"
-    if not req:write(text, "\n\n") then return end -- the browser is gone
-  end
+  local sub <close>, before = enter(clean_room(req.params.room))
+  local stream = req:events()
+  for _, message in ipairs(before) do stream:send {data = message} end -- a table becomes JSON
+  medusa.spawn(function()
+    for message in sub:messages() do stream:send {data = message} end
+  end)
+  stream:wait() -- until the browser is gone; then sub is closed, and with it the task ends
 end
 
 local function post(req)

@@ -8,6 +8,8 @@ local LISTEN = os.getenv "REDIS_LISTEN" or "127.0.0.1:7379" -- no passwords here
 local COMMAND_MAX = 8 * 1024 * 1024 -- bytes of a whole command
 local CHANNEL = "redis-channel:" -- other scripts of this process may publish, too
 
+medusa.drain_timeout "2s" -- when the process ends: clients that only keep a connection open would keep it waiting
+
 local data = require "redis_commands"
 local commands, list, failure = data.commands, data.list, data.failure
 

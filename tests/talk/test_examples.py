@@ -124,11 +124,12 @@ def test_chat_survives_a_reload(chat):
     browser = Events(chat, "lobby", WEB)
     post(chat, "lobby", "bob", "before")
     assert browser.said() == "bob: before"
+    ann = visitor(chat, "ann")
     assert "load.done" in chat.reload()
+    assert ann.rest().endswith(b"ann: has come\r\n")
     post(chat, "lobby", "bob", "after")
-    assert browser.said() == "bob: after"
     late = Events(chat, "lobby", WEB)
-    assert [late.said(), late.said()] == ["bob: before", "bob: after"]
+    assert [late.said() for _ in range(4)] == ["bob: before", "ann: has come", "ann: has gone", "bob: after"]
 
 
 def test_chat_slows_down_who_floods(chat):
@@ -438,3 +439,54 @@ def test_smtp_refuses_large_mail(mail):
         assert client.data("x" * 70 + "\r\n" + ("y" * 70 + "\r\n") * 150000)[0] == 552
         assert client.noop()[0] == 250
     assert list((directory / "ann").iterdir()) == []
+
+
+# ---- site ----
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    with example(tmp_path_factory.mktemp("site"), "site.lua", "SITE_WEB", "SITE_TCP") as script:
+        yield script
+
+
+@pytest.mark.parametrize("target, status, words", [
+    ("/", 200, b"Medusa"), ("/files/", 200, b"haiku.txt"), ("/files/haiku.txt", 200, b""), ("/nowhere", 404, b"404"),
+    ("/try", 200, b"Things to try"), ("/hello/b%C3%A4r", 200, "Hello, b\u00e4r!\n".encode()), ("/secret", 401, b"401"),
+])
+def test_site_pages(site, target, status, words):
+    answer = site.get(target)
+    assert answer.status == status and words in answer.body
+    assert (answer.get("X-Content-Type-Options") == "nosniff") == (target in ("/", "/files/", "/files/haiku.txt", "/nowhere"))
+
+
+def test_site_guest_book(site):
+    body = b"name=%3Cb%3E+and+co"
+    line = "Content-Type: application/x-www-form-urlencoded"
+    answer = site.get("/guests", line, f"Content-Length: {len(body)}", method="POST", body=body)
+    assert answer.status == 303 and answer.get("Location") == "/try"
+    assert b"<li>&lt;b&gt; and co</li>" in site.get("/try").body
+    assert site.get("/guests", "Content-Length: 1", method="POST", body=b"x").status == 400
+    assert site.get("/guests").status == 404  # to GET it is one of the files
+    site.wait_log("POST /guests 303")
+
+
+def test_site_json_hosts_and_redirects(site):
+    here, there = (json.loads(site.get(target, host=host).body) for target, host in (("/status", "x"), ("/", "api.localhost:80")))
+    assert set(here) == set(there) == {"visits", "guests", "up_seconds"}
+    assert site.get("/old/history/a?b").get("Location") == "/files/history/a?b"
+    assert b"Welcome, guest." in site.get("/secret", "Authorization: Basic Z3Vlc3Q6b3Blbg==").body
+
+
+def test_site_clock(site):
+    wire = site.connect().ask("/clock")
+    assert wire._head().get("Content-Type") == "text/event-stream"
+    for _ in range(2):
+        assert re.fullmatch(rb"data: \d\d:\d\d:\d\d UTC\n\n", wire._take(int(wire._line_until(b"\r\n"), 16)))
+        wire._take(2)
+
+
+def test_site_echo(site):
+    wire = site.connect(2)
+    wire.send("a\r\nquit\r\n")
+    assert [wire.line(), wire.line()] == ["This is an echo. quit ends it.", "You said: a"]
+    assert wire.has_ended()
