@@ -83,7 +83,7 @@ static const char file_requests[] = "GET /f/meson.build HTTP/1.1\r\nHost: x\r\n\
     "    medusa.html.escape(medusa.random.hex(8)) .. medusa.base64.encode 'x' .. medusa.url.parse('http://x/?a=b').query.a end,\n" \
     "  ['/events'] = function(req)\n"                                                              \
     "    local events = req:events()\n"                                                            \
-    "    medusa.spawn(function() events:send{data = {1}, id = 2, event = 'x'} events:comment 'c' events:close() end)\n" \
+    "    events:send{data = {1}, id = 2, event = 'x'} events:comment 'c' events:close()\n"         \
     "    events:wait() end,\n"                                                                     \
     "} }\n"                                                                                        \
     "medusa.tcp.server { listen = '127.0.0.1:0', handle = function(conn)\n"                        \
@@ -119,6 +119,7 @@ struct rig {
     struct log quiet;
     char error[UNIT_ERROR_MAX];
     unsigned ended;
+    uint64_t fail_at; /* of a sweep: for messages */
 };
 
 static void rig_begin(struct rig *r, const struct subject *subject)
@@ -229,7 +230,9 @@ static void ask_for(struct rig *r, const char *text, unsigned answers, const cha
 {
     struct answers a = {.peer = rig_connect(r, 0), .wanted = answers};
     peer_send(a.peer, slice_str(text));
-    assert_true(net_until(r->net, are_there, &a));
+    if (!net_until(r->net, are_there, &a))
+        fail_msg("no answer when allocation %llu fails; before that: %.*s", (unsigned long long)r->fail_at,
+                 SLICE_ARGS(peer_received(a.peer)));
     if (r->net->book.refused == 0)
         assert_int_equal(count_of(peer_received(a.peer), "HTTP/1.1 "), answers);
     if (r->net->book.refused == 0 && word && !count_of(peer_received(a.peer), word))
@@ -288,7 +291,7 @@ static void sweep_load(const struct subject *subject, bool forever)
     for (uint64_t n = 1; failed; n++) {
         assert_true(n < 20000);
         r.net->book.refused = 0;
-        r.net->book.fail_at = n;
+        r.net->book.fail_at = r.fail_at = n;
         r.net->book.fail_forever = forever;
         bool loaded = load(&r, subject->script);
         failed = r.net->book.refused > 0;
@@ -319,11 +322,11 @@ static void sweep_requests(const struct subject *subject, bool forever)
     for (uint64_t n = 1; failed; n++) {
         assert_true(n < 2000);
         r.net->book.refused = 0;
-        r.net->book.fail_at = n;
+        r.net->book.fail_at = r.fail_at = n;
         r.net->book.fail_forever = forever;
         ask(&r, subject->requests, heads_in(subject->requests));
         failed = r.net->book.refused > 0;
-        r.net->book.fail_at = n;
+        r.net->book.fail_at = r.fail_at = n;
         ask_line(&r);
         r.net->book.fail_at = 0;
         r.net->book.refused = 0;
@@ -388,7 +391,7 @@ static void sweep_net(bool forever)
         assert_true(n < 2000);
         assert_true(n % 100 || load(&r, slice_str(text)));
         r.net->book.refused = 0;
-        r.net->book.fail_at = n;
+        r.net->book.fail_at = r.fail_at = n;
         r.net->book.fail_forever = forever;
         ask_for(&r, "GET /net HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 1, "\r\n\r\nall");
         failed = r.net->book.refused > 0 || n == 0;
