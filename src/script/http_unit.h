@@ -67,7 +67,7 @@ struct l_request {
     struct http_handler *delegate; /* answers when the function has returned ... */
     slice delegate_path;           /* ... for this path, in the exchange's arena; .p NULL: for what the route left of it */
     struct l_body body;
-    struct l_events *events;       /* its answer, when that is a stream of events; kept by the second user value */
+    struct l_events *events;       /* its answer, when that is a stream of events; kept in the table of its fields */
     struct list_node uploads;      /* of its form: upload.h */
     bool waits_for_room;
     int16_t fail_status; /* the server's own page for this status is the answer */
@@ -98,14 +98,15 @@ void l_reply_cookies(lua_State *L, struct exchange *ex, int at);
 /* Methods on bodies (l_body.c). */
 int l_request_body(lua_State *L);
 int l_request_read(lua_State *L);
-/* What has come was taken, or nobody will. */
-void l_body_free(struct version *v, struct l_request *r);
 /* Streams of events (l_events.c). */
 int l_request_events(lua_State *L);
-void l_events_detach(struct l_events *e);     /* its request is over */
-void l_events_wake(struct l_events *e);       /* ... and whoever waits is told */
+/* Its request is over; the waiting tasks are put on that list, to be told by l_events_wake. */
+void l_events_detach(struct l_events *e, struct list_node *waiters_out);
+void l_events_wake(struct list_node *waiters);
 void l_events_on_room(struct l_events *e);
 
+/* What has come was taken, or nobody will. */
+void l_body_free(struct version *v, struct l_request *r);
 int l_request_form(lua_State *L); /* l_form.c */
 /* Asks for the body when nobody has yet: whole, or in pieces (what has come stands in r->body, and not much more comes before
  * exchange_resume_body). RAISES. */

@@ -27,6 +27,7 @@
     X(l_udp_methods, l_udp_method_count)                                                                               \
     X(l_files_functions, l_files_function_count)                                                                       \
     X(l_tree_methods, l_tree_method_count)                                                                             \
+    X(l_file_methods, l_file_method_count)                                                                             \
     X(l_shared_functions, l_shared_function_count)                                                                     \
     X(l_sub_functions, l_sub_function_count)                                                                           \
     X(l_sub_methods, l_sub_method_count)                                                                               \
@@ -50,7 +51,10 @@
     X("tree:list", l_tree_list_options, l_tree_list_option_count)                       \
     X("tree:write", l_tree_write_options, l_tree_write_option_count)                    \
     X("tree:rename", l_tree_rename_options, l_tree_rename_option_count)                 \
+    X("file:close", l_file_close_options, l_file_close_option_count)                    \
     X("req:set_cookie", l_cookie_options, l_cookie_option_count)                        \
+    X("req:form", l_form_options, l_form_option_count)                                  \
+    X("req:events", l_events_options, l_events_option_count)                            \
     X("medusa.work", l_work_options, l_work_option_count)                               \
     X("medusa.shared.journal", l_shared_journal_options, l_shared_journal_option_count) \
     X("medusa.limits", l_limits_options, l_limits_option_count)

@@ -36,45 +36,46 @@ struct waiter {
 
 /* ---- News ---- */
 
-/* Lua code may run in here; *e is not touched after the first. */
-static void wake(struct l_events *e, bool room_only)
+void l_events_wake(struct list_node *waiters)
 {
-    struct list_node now;
-    list_init(&now);
-    LIST_EACH_SAFE (n, &e->waiters) {
-        struct waiter *w = CONTAINER_OF(n, struct waiter, link);
-        if (room_only && !w->for_room)
-            continue;
-        list_remove(n);
-        list_push_back(&now, n);
-    }
-    for (struct list_node *n; (n = list_pop_front(&now));)
+    for (struct list_node *n; (n = list_pop_front(waiters));)
         l_task_wake(CONTAINER_OF(n, struct waiter, link)->task);
 }
 
-void l_events_detach(struct l_events *e)
+/* No more of it; whoever waits for anything is to be told. */
+static void end_events(struct l_events *e, struct list_node *waiters_out)
 {
-    e->r = NULL;
     timeout_clear(&e->timeout);
     list_remove(&e->link);
+    list_move_all(waiters_out, &e->waiters);
 }
 
-void l_events_wake(struct l_events *e)
+void l_events_detach(struct l_events *e, struct list_node *waiters_out)
 {
-    wake(e, false);
+    e->r = NULL;
+    end_events(e, waiters_out);
+}
+
+/* Lua code may run in here. */
+static void close_events(struct l_events *e)
+{
+    struct list_node waiters;
+    e->is_closed = true;
+    end_events(e, &waiters);
+    l_events_wake(&waiters);
 }
 
 void l_events_on_room(struct l_events *e)
 {
-    wake(e, true);
-}
-
-static void close_events(struct l_events *e)
-{
-    e->is_closed = true;
-    timeout_clear(&e->timeout);
-    list_remove(&e->link);
-    wake(e, false);
+    struct list_node now;
+    list_init(&now);
+    LIST_EACH_SAFE (n, &e->waiters) {
+        if (!CONTAINER_OF(n, struct waiter, link)->for_room)
+            continue;
+        list_remove(n);
+        list_push_back(&now, n);
+    }
+    l_events_wake(&now);
 }
 
 void l_events_close_all(struct version *v)
@@ -103,8 +104,8 @@ static int collect(lua_State *L)
     struct l_events *e = lua_touserdata(L, 1);
     if (e->r)
         e->r->events = NULL;
-    if (e->loop)
-        l_events_detach(e);
+    timeout_clear(&e->timeout);
+    list_remove(&e->link);
     return 0;
 }
 
@@ -127,10 +128,26 @@ struct events_options {
     int64_t keepalive;
 };
 
-static const struct l_option options[] = {
+const struct l_option l_events_options[] = {
     {"keepalive", OPTION_TIME, offsetof(struct events_options, keepalive), 100, 86400000,
      "after so long without an event a comment is sent (15s)"},
 };
+const size_t l_events_option_count = COUNT_OF(l_events_options);
+
+/* The request keeps the object on the top. */
+static void anchor(lua_State *L)
+{
+    static const char key;
+    if (lua_getiuservalue(L, 1, 1) != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_createtable(L, 0, 1);
+        lua_pushvalue(L, -1);
+        lua_setiuservalue(L, 1, 1);
+    }
+    lua_pushvalue(L, -2);
+    lua_rawsetp(L, -2, &key);
+    lua_pop(L, 1);
+}
 
 static struct l_events *push_events(lua_State *L, struct l_request *r, int64_t idle_ms)
 {
@@ -139,10 +156,10 @@ static struct l_events *push_events(lua_State *L, struct l_request *r, int64_t i
     e->loop = v->host->loop;
     e->idle_ms = idle_ms;
     e->sent_ms = loop_now_ms(e->loop);
+    list_init(&e->link);
     list_init(&e->waiters);
     timeout_init(&e->timeout, on_timeout);
-    lua_pushvalue(L, -1);
-    lua_setiuservalue(L, 1, 2); /* the request keeps it */
+    anchor(L);
     list_push_back(&v->events, &e->link);
     e->r = r;
     r->events = e;
@@ -154,7 +171,7 @@ int l_request_events(lua_State *L)
     struct l_request *r = l_check_request(L, 1);
     struct events_options o = {.keepalive = 15000};
     if (!lua_isnoneornil(L, 2))
-        l_read_options(L, 2, "req:events", options, COUNT_OF(options), &o);
+        l_read_options(L, 2, "req:events", l_events_options, COUNT_OF(l_events_options), &o);
     if (r->ex->has_begun)
         return luaL_error(L, "the answer has begun already");
     struct l_events *e = push_events(L, r, o.keepalive);
@@ -367,6 +384,10 @@ const size_t l_events_method_count = COUNT_OF(l_events_methods);
 
 void l_open_events(lua_State *L)
 {
-    const struct l_class class = {.meta = META_EVENTS, .name = "events", .methods = l_events_methods, .count = COUNT_OF(l_events_methods), .gc = collect};
+    const struct l_class class = {.meta = META_EVENTS,
+                                  .name = "events",
+                                  .methods = l_events_methods,
+                                  .count = COUNT_OF(l_events_methods),
+                                  .gc = collect};
     l_make_meta(L, &class);
 }

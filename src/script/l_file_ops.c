@@ -40,7 +40,7 @@ static const char *why(int error)
 }
 
 /* nil and a sentence that names what was asked for. */
-static int fail_path(lua_State *L, const char *path, int error)
+int l_tree_fail(lua_State *L, const char *path, int error)
 {
     lua_pushnil(L);
     lua_pushfstring(L, "%s: %s", path, why(error));
@@ -89,7 +89,7 @@ static struct file_job *begin(lua_State *L, const char *what, enum vfs_change_op
 }
 
 /* The path at argument [at], kept on the stack. */
-static slice path_arg(lua_State *L, int at)
+slice l_tree_path_arg(lua_State *L, int at)
 {
     (void)check_tree(L);
     slice path = l_tree_path(L, l_check_slice(L, at));
@@ -112,7 +112,7 @@ static int give_done(lua_State *L, int status, lua_KContext ctx)
     int error = j->change.error;
     l_job_end(&j->base);
     if (error)
-        return fail_path(L, lua_tostring(L, 2), error);
+        return l_tree_fail(L, lua_tostring(L, 2), error);
     lua_pushboolean(L, true);
     return 1;
 }
@@ -126,13 +126,13 @@ static int give_text(lua_State *L, int status, lua_KContext ctx)
     if (!error)
         l_push_slice(L, j->change.text);
     l_job_end(&j->base);
-    return error ? fail_path(L, lua_tostring(L, 2), error) : 1;
+    return error ? l_tree_fail(L, lua_tostring(L, 2), error) : 1;
 }
 
 static int l_read(lua_State *L)
 {
     lua_settop(L, 3);
-    slice path = path_arg(L, 2);
+    slice path = l_tree_path_arg(L, 2);
     uint64_t max = lua_isnil(L, 3) ? READ_DEFAULT : l_check_size(L, 3);
     luaL_argcheck(L, max <= UINT32_MAX, 3, "at most 4G");
     struct file_job *j = begin(L, "tree:read", VFS_READ);
@@ -164,7 +164,7 @@ static int give_stat(lua_State *L, int status, lua_KContext ctx)
     struct stat st = j->change.st;
     l_job_end(&j->base);
     if (error)
-        return fail_path(L, lua_tostring(L, 2), error);
+        return l_tree_fail(L, lua_tostring(L, 2), error);
     push_entry(L, kind_of(st.st_mode), S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0,
                st.st_mtim.tv_sec);
     lua_pushinteger(L, st.st_mode & 07777);
@@ -175,7 +175,7 @@ static int give_stat(lua_State *L, int status, lua_KContext ctx)
 static int l_stat(lua_State *L)
 {
     lua_settop(L, 2);
-    slice path = path_arg(L, 2);
+    slice path = l_tree_path_arg(L, 2);
     struct file_job *j = begin(L, "tree:stat", VFS_STAT);
     j->change.path = path;
     return start(L, j, give_stat);
@@ -213,7 +213,7 @@ static int give_list(lua_State *L, int status, lua_KContext ctx)
     if (!error)
         push_entries(L, &j->list);
     l_job_end(&j->base);
-    return error ? fail_path(L, lua_tostring(L, 2), error) : 2;
+    return error ? l_tree_fail(L, lua_tostring(L, 2), error) : 2;
 }
 
 struct list_options {
@@ -238,7 +238,7 @@ static int l_list(lua_State *L)
     if (!lua_isnil(L, 3))
         l_read_options(L, 3, "tree:list", l_tree_list_options, l_tree_list_option_count, &o);
     const struct l_tree *t = check_tree(L);
-    slice path = path_arg(L, 2);
+    slice path = l_tree_path_arg(L, 2);
     struct file_job *j = l_job_begin(L, sizeof *j, "tree:list");
     j->base.drop = drop;
     j->is_list = true;
@@ -273,7 +273,7 @@ static int l_write(lua_State *L)
         l_read_options(L, 4, "tree:write", l_tree_write_options, l_tree_write_option_count, &o);
     if (o.append && o.exclusive)
         return luaL_argerror(L, 4, "append and exclusive do not go together");
-    slice path = path_arg(L, 2), text = l_check_slice(L, 3);
+    slice path = l_tree_path_arg(L, 2), text = l_check_slice(L, 3);
     struct file_job *j = begin(L, "tree:write", o.append ? VFS_APPEND : VFS_WRITE);
     j->change.path = path;
     j->change.data = text;
@@ -285,7 +285,7 @@ static int l_write(lua_State *L)
 static int change_one(lua_State *L, const char *what, enum vfs_change_op op)
 {
     lua_settop(L, 2);
-    slice path = path_arg(L, 2);
+    slice path = l_tree_path_arg(L, 2);
     struct file_job *j = begin(L, what, op);
     j->change.path = path;
     return start(L, j, give_done);
@@ -317,7 +317,7 @@ static int l_rename(lua_State *L)
     lua_settop(L, 4);
     if (!lua_isnil(L, 4))
         l_read_options(L, 4, "tree:rename", l_tree_rename_options, l_tree_rename_option_count, &o);
-    slice path = path_arg(L, 2), to = path_arg(L, 3);
+    slice path = l_tree_path_arg(L, 2), to = l_tree_path_arg(L, 3);
     struct file_job *j = begin(L, "tree:rename", VFS_RENAME);
     j->change.path = path;
     j->change.to = to;
@@ -360,6 +360,12 @@ const struct l_function l_tree_methods[] = {
     {"tree:mkdir", l_mkdir, "(path) -> true | nil, error",
      "Makes a directory; the one above it must be there.", true},
     {"tree:rmdir", l_rmdir, "(path) -> true | nil, error", "Removes an empty directory.", true},
+    {"tree:open", l_tree_open, "(path, [mode]) -> file | nil, error",
+     "Opens a file to be read or written piece by piece. mode: \"r\" (default), \"w\": written "
+     "anew, \"x\": the same, but it may not be "
+     "there yet, \"a\": to its end. With \"w\" and \"x\" nobody sees the new file before "
+     "file:close.",
+     true},
     {"tree:file", l_file, "(path) -> handler",
      "For return tree:file(\"/name\"): the answer is this file, with conditions and ranges; 404 "
      "when it is none. The same as "

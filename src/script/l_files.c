@@ -313,6 +313,7 @@ const size_t l_files_function_count = COUNT_OF(l_files_functions),
 
 void l_open_files(lua_State *L)
 {
+    l_open_file(L);
     const struct l_class class = {.meta = META_TREE, .name = "tree", .methods = l_tree_methods, .count = l_tree_method_count};
     l_make_meta(L, &class);
     l_set_functions(L, l_files_functions, l_files_function_count);

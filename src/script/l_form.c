@@ -40,7 +40,7 @@ struct form {
 
 #define AT(member) offsetof(struct form_options, member)
 
-static const struct l_option options[] = {
+const struct l_option l_form_options[] = {
     {"max", OPTION_SIZE, AT(max), 1, (uint64_t)1 << 30,
      "most bytes of names and values (1M), and of files that come as strings"},
     {"uploads", OPTION_OTHER, 0, 0, 0, "the directory for files; without, files are strings"},
@@ -50,6 +50,7 @@ static const struct l_option options[] = {
     {"lists", OPTION_BOOL, AT(lists), 0, 0,
      "every value is a list, because a name may be there several times"},
 };
+const size_t l_form_option_count = COUNT_OF(l_form_options);
 
 /* ---- Results ---- */
 
@@ -310,7 +311,7 @@ static void read_options(lua_State *L, struct form *f)
         .max = 1 * MIB, .max_file = 64 * MIB, .max_files = 20, .max_parts = 1000};
     if (lua_isnil(L, OPTIONS))
         return;
-    l_read_options(L, OPTIONS, "req:form", options, COUNT_OF(options), &f->o);
+    l_read_options(L, OPTIONS, "req:form", l_form_options, COUNT_OF(l_form_options), &f->o);
     if (lua_getfield(L, OPTIONS, "uploads") != LUA_TNIL) {
         if (lua_type(L, -1) != LUA_TSTRING)
             luaL_error(L, "req:form: uploads: a directory is expected, not %s",

@@ -69,7 +69,7 @@ void l_job_back(struct l_job *job)
     version_release(v);
 }
 
-static int collect(lua_State *L)
+int l_job_collect(lua_State *L)
 {
     struct l_job_handle *handle = lua_touserdata(L, 1);
     struct l_job *job = l_link_drop(&handle->link);
@@ -94,6 +94,6 @@ void l_job_free_all(struct version *v)
 
 void l_open_job(lua_State *L)
 {
-    const struct l_class class = {.meta = META_JOB, .name = "job", .gc = collect};
+    const struct l_class class = {.meta = META_JOB, .name = "job", .gc = l_job_collect};
     l_make_meta(L, &class);
 }

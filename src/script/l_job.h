@@ -50,6 +50,14 @@ static inline bool l_job_is_wanted(const struct l_job *job)
     return job->task != NULL;
 }
 
+static inline bool l_job_is_away(const struct l_job *job)
+{
+    return job->is_away;
+}
+
+/* __gc of a userdata whose link leads to a job. */
+int l_job_collect(lua_State *L);
+
 /* It is over: frees it. The values that were made of it have been pushed. */
 void l_job_end(struct l_job *job);
 

@@ -33,17 +33,19 @@ struct l_request *l_check_request(lua_State *L, int at)
 }
 
 /* The request's end, seen from the exchange: nothing of it may be touched any more. Every task's end comes here (on_done), so the
- * userdata needs no finalizer: that costs 3 % of a small request. */
-static void detach(struct l_request *r)
+ * userdata needs no finalizer: that costs 3 % of a small request. [waiters]: tasks to be told when nothing of *r is needed any more
+ * (l_events_wake). */
+static void detach(struct l_request *r, struct list_node *waiters_out)
 {
     struct exchange *ex = r->ex;
+    list_init(waiters_out);
     if (!ex)
         return;
     r->waits_for_room = false;
     l_body_free(ex->owner, r);
     upload_end_all(&r->uploads);
     if (r->events)
-        l_events_detach(r->events);
+        l_events_detach(r->events, waiters_out);
     r->events = NULL;
     r->ex = NULL;
     ex->state = NULL;
@@ -51,27 +53,12 @@ static void detach(struct l_request *r)
     ex->on_room = NULL;
 }
 
-/* Who is to be told that a request is over: tasks that wait for its body, or for its stream of events. */
-struct others {
-    struct l_task *reader;
-    struct l_events *events;
-};
-
-static struct others take_others(struct l_request *r)
+/* Whoever waits for the body of a request that is over, perhaps another task. */
+static struct l_task *take_reader(struct l_request *r)
 {
     struct l_task *reader = r->body.waiter;
-    struct l_events *events = r->events;
     r->body.waiter = NULL;
-    return (struct others){reader, events};
-}
-
-/* Lua code runs in here. */
-static void wake_others(struct others others)
-{
-    if (others.events)
-        l_events_wake(others.events);
-    if (others.reader)
-        l_task_wake(others.reader);
+    return reader;
 }
 
 /* The client is gone. The function is told when it looks. */
@@ -79,9 +66,12 @@ static void on_gone(struct exchange *ex)
 {
     struct l_request *r = ex->state;
     struct l_task *writer = r->waits_for_room ? r->task : NULL;
-    struct others others = take_others(r);
-    detach(r);
-    wake_others(others);
+    struct l_task *reader = take_reader(r);
+    struct list_node waiters;
+    detach(r, &waiters);
+    l_events_wake(&waiters);
+    if (reader)
+        l_task_wake(reader);
     if (writer)
         l_task_wake(writer);
 }
@@ -128,7 +118,7 @@ static int body(lua_State *L)
     int function = start->function;
     if (!ex)
         return 0;
-    struct l_request *r = l_new_object(L, META_REQUEST, sizeof *r, 2);
+    struct l_request *r = l_new_object(L, META_REQUEST, sizeof *r, 1);
     list_init(&r->uploads);
     keep_match(L, r, ex, start->match);
     r->ex = ex;
@@ -183,14 +173,17 @@ static void on_done(struct l_task *t, const char *error)
     struct http_handler *delegate = r->delegate;
     int status = error ? t->error_status : r->fail_status;
     bool has_failed = error || status;
-    struct others others = take_others(r);
+    struct l_task *reader = take_reader(r);
     if (delegate)
         set_delegate_path(ex, r);
     r->task = NULL;
-    detach(r);
+    struct list_node waiters;
+    detach(r, &waiters);
     if (error && !status)
         log_failure(t, ex, error);
-    wake_others(others);
+    l_events_wake(&waiters);
+    if (reader)
+        l_task_wake(reader);
     /* *r and [error] may be gone from here on: the task has ended, and Lua has run. */
     if (has_failed)
         fail(ex, status);

@@ -13,8 +13,8 @@ void l_open_core(lua_State *L);    /* log, sleep, spawn, timers, include */
 void l_open_process(lua_State *L); /* medusa.memory, medusa.user ... */
 void l_open_http(lua_State *L);    /* medusa.http: servers, requests, replies */
 void l_open_upload(lua_State *L);  /* the files of forms */
-void l_open_wrappers(lua_State *L); /* medusa.http.basic_auth ...; after l_open_http */
 void l_open_events(lua_State *L);  /* server-sent events */
+void l_open_wrappers(lua_State *L); /* medusa.http.basic_auth ...; after l_open_http */
 void l_open_tcp(lua_State *L);     /* medusa.tcp */
 void l_open_net(lua_State *L);     /* medusa.resolve, medusa.tcp.connect: after l_open_tcp */
 void l_open_client(lua_State *L);  /* medusa.http.get and its kin: after l_open_http */

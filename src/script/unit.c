@@ -213,8 +213,8 @@ static int open_libraries(lua_State *L)
     l_open_process(L);
     l_open_http(L);
     l_open_upload(L);
-    l_open_wrappers(L);
     l_open_events(L);
+    l_open_wrappers(L);
     l_open_tcp(L);
     l_open_net(L);
     l_open_client(L);

@@ -62,11 +62,11 @@ struct version {
     size_t heap_bytes;      /* held by Lua now */
     size_t heap_limit;
     struct list_node tasks; /* that have begun and not ended */
+    struct list_node events; /* open streams of events: l_events.c */
     struct list_node links; /* l_link.h */
     struct list_node belongings;
     struct list_node jobs;  /* l_job.h */
     struct list_node trees; /* tree.h */
-    struct list_node events; /* open streams of events: l_events.c */
     struct list_node declared; /* struct declared, in the order of the script */
     struct process_settings settings;
     struct unit_limits limits; /* its heap's is heap_limit */
@@ -127,6 +127,8 @@ static inline void version_mark_waiting(lua_State *co, bool is_waiting)
     *(uintptr_t *)lua_getextraspace(co) = (uintptr_t)version_of(co) | is_waiting;
 }
 
+/* Streams of events would never end by themselves (l_events.c). */
+void l_events_close_all(struct version *v);
 /* Embedded in C objects that a version's script has made and that do not hold the version (connections that it opened, sockets):
  * what is left of them when the version goes is told [end], which takes it out of any further use; its memory may go later. The
  * object takes itself out by list_remove when it ends before. */
@@ -135,8 +137,6 @@ struct belonging {
     void (*end)(struct belonging *b);
 };
 void version_own(struct version *v, struct belonging *b, void (*end)(struct belonging *b));
-/* Streams of events would never end by themselves (l_events.c). */
-void l_events_close_all(struct version *v);
 
 /* ---- For the parts of the load (unit.c, declare.c). ---- */
 

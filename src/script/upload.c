@@ -186,9 +186,7 @@ void upload_end_all(struct list_node *uploads)
 {
     for (struct list_node *n; (n = list_pop_front(uploads));) {
         struct upload *u = CONTAINER_OF(n, struct upload, link);
-        if (u->handle)
-            u->handle->upload = NULL;
-        u->handle = NULL;
+        l_link_cut(&u->object);
         u->is_over = true;
         if (!u->is_away)
             dispose(u);
@@ -200,9 +198,8 @@ void upload_end_all(struct list_node *uploads)
 void l_push_upload(lua_State *L, struct upload *u)
 {
     struct l_upload *handle = l_new_object(L, META_UPLOAD, sizeof *handle, 1);
-    handle->upload = u;
     if (u)
-        u->handle = handle;
+        u->object = handle->link = l_link_new(L, u);
     lua_insert(L, -2);
     lua_setiuservalue(L, -2, 1);
 }
@@ -210,9 +207,7 @@ void l_push_upload(lua_State *L, struct upload *u)
 static int collect(lua_State *L)
 {
     struct l_upload *handle = lua_touserdata(L, 1);
-    if (handle->upload)
-        handle->upload->handle = NULL;
-    handle->upload = NULL;
+    (void)l_link_drop(&handle->link);
     return 0;
 }
 
@@ -231,28 +226,28 @@ static int get_index(lua_State *L)
 /* NULL: there is none any more; what to return is on the stack. */
 static struct upload *check_upload(lua_State *L)
 {
-    struct l_upload *handle = l_check_object(L, 1, META_UPLOAD, "upload");
-    if (!handle->upload)
+    struct upload *u = l_link_object(l_check_object(L, 1, META_UPLOAD, "upload"));
+    if (!u)
         l_fail(L, "there is no file: it came without req:form's uploads, or its request is over");
-    else if (handle->upload->is_away)
+    else if (u->is_away)
         luaL_error(L, "another task is moving this file");
-    else if (handle->upload->is_kept)
+    else if (u->is_kept)
         l_fail(L, "the file was taken over already");
     else
-        return handle->upload;
+        return u;
     return NULL;
 }
 
 static int moved(lua_State *L, int status, lua_KContext ctx)
 {
-    struct l_upload *handle = lua_touserdata(L, 1);
-    if (!handle->upload)
+    const struct upload *u = l_link_object(lua_touserdata(L, 1));
+    if (!u)
         return l_fail(L, "the request is over");
-    if (handle->upload->error == -EXDEV)
+    if (u->error == -EXDEV)
         return l_fail(L,
                       "the directory of uploads and the new path must be on the same file system");
-    if (handle->upload->error)
-        return l_fail_errno(L, handle->upload->error);
+    if (u->error)
+        return l_fail_errno(L, u->error);
     lua_getiuservalue(L, 1, 1);
     lua_pushvalue(L, 2);
     lua_setfield(L, -2, "path");

@@ -2,14 +2,14 @@
  *
  * Owned by its request: in the list r->uploads from upload_new on. When the request is over the
  * file is removed, unless the script took it over. At most one job of it is away; meanwhile nothing
- * but upload_end may be called. The script's object (META_UPLOAD) and it point at each other, and
- * whichever goes first clears the other's pointer. */
+ * but upload_end may be called. It is linked to the script's object (META_UPLOAD): l_link.h. */
 #ifndef SCRIPT_UPLOAD_H
 #define SCRIPT_UPLOAD_H
 
 #include "base/list.h"
 #include "loop/work.h"
 #include "script/l_api.h"
+#include "script/l_link.h"
 
 #define UPLOAD_PATH_MAX 1024
 #define UPLOAD_FLUSH    (64 * KIB) /* so much is collected for one write */
@@ -19,7 +19,7 @@ struct upload;
 
 /* The userdata; its value is the table of fields. */
 struct l_upload {
-    struct upload *upload; /* NULL: the request is over, or there is no file */
+    struct l_link *link; /* to the upload: nowhere when the request is over, or there is no file */
 };
 
 enum upload_job { UPLOAD_WRITE, UPLOAD_FINISH, UPLOAD_MOVE, UPLOAD_REMOVE };
@@ -36,7 +36,7 @@ struct upload {
     /* private */
     struct work_job job;
     struct version *version; /* held */
-    struct l_upload *handle;
+    struct l_link *object; /* to the userdata, or NULL */
     struct l_task *waiter;
     enum upload_job what;
     int fd;

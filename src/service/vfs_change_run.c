@@ -14,14 +14,7 @@
 
 #define READ_FIRST (4 * KIB)
 
-/* Where the last part of a path is changed. */
-struct place {
-    int dir;
-    char name[256];
-};
-
-/* 0 or -errno. */
-static int find_place(const struct vfs_from *from, const char *path, struct place *place)
+int vfs_place_find(const struct vfs_from *from, const char *path, struct vfs_place *place)
 {
     char parent[VFS_PATH_BYTES];
     slice whole = slice_str(path);
@@ -119,7 +112,7 @@ static int run_stat(struct vfs_change_run *r)
 
 /* ---- Writing ---- */
 
-static int write_all(int fd, slice data)
+int vfs_write_all(int fd, slice data)
 {
     while (data.n) {
         ssize_t n = write(fd, data.p, data.n);
@@ -131,15 +124,14 @@ static int write_all(int fd, slice data)
     return 0;
 }
 
-static void make_name(char name[64])
+void vfs_place_name(char name[64])
 {
     uint64_t random;
     rand_fill(&random, sizeof random);
     (void)snprintf(name, 64, ".medusa-%016llx.tmp", (unsigned long long)random);
 }
 
-/* A descriptor that may be synced: O_PATH may not. */
-static int sync_dir(int dir)
+int vfs_place_sync(int dir)
 {
     int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int error = fd < 0 ? -errno : error_of(fsync(fd));
@@ -148,8 +140,7 @@ static int sync_dir(int dir)
     return error;
 }
 
-/* [name] becomes what stands under [temporary]. */
-static int put_in_place(const struct place *to, const char *temporary, bool is_exclusive)
+int vfs_place_put(const struct vfs_place *to, const char *temporary, bool is_exclusive)
 {
     if (!is_exclusive)
         return error_of(renameat(to->dir, temporary, to->dir, to->name));
@@ -161,7 +152,7 @@ static int put_in_place(const struct place *to, const char *temporary, bool is_e
     return error ? error : error_of(unlinkat(to->dir, temporary, 0));
 }
 
-static int fill(const struct vfs_change_run *r, const struct place *to, int fd)
+static int fill(const struct vfs_change_run *r, const struct vfs_place *to, int fd)
 {
     struct stat st;
     if (fstatat(to->dir, to->name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
@@ -172,14 +163,14 @@ static int fill(const struct vfs_change_run *r, const struct place *to, int fd)
         if (S_ISREG(st.st_mode) && fchmod(fd, st.st_mode & 07777) < 0)
             return -errno;
     }
-    int error = write_all(fd, r->data);
+    int error = vfs_write_all(fd, r->data);
     return !error && r->is_synced ? error_of(fsync(fd)) : error;
 }
 
-static int write_beside(const struct vfs_change_run *r, const struct place *to)
+static int write_beside(const struct vfs_change_run *r, const struct vfs_place *to)
 {
     char temporary[64];
-    make_name(temporary);
+    vfs_place_name(temporary);
     int fd = openat(to->dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd < 0)
         return -errno;
@@ -188,17 +179,17 @@ static int write_beside(const struct vfs_change_run *r, const struct place *to)
     if (!error)
         error = closed;
     if (!error)
-        error = put_in_place(to, temporary, r->is_exclusive);
+        error = vfs_place_put(to, temporary, r->is_exclusive);
     if (error)
         (void)unlinkat(to->dir, temporary, 0);
     else if (r->is_synced)
-        error = sync_dir(to->dir);
+        error = vfs_place_sync(to->dir);
     return error;
 }
 
 /* What is there is opened by its whole path, so that links within the tree lead to their file; else
  * it is made. */
-static int open_to_append(const struct vfs_change_run *r, const struct place *to)
+static int open_to_append(const struct vfs_change_run *r, const struct vfs_place *to)
 {
     int fd = vfs_resolve(&r->from, r->path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY);
     if (fd != -ENOENT)
@@ -208,24 +199,24 @@ static int open_to_append(const struct vfs_change_run *r, const struct place *to
     return fd < 0 ? -errno : fd;
 }
 
-static int append(struct vfs_change_run *r, const struct place *to)
+static int append(struct vfs_change_run *r, const struct vfs_place *to)
 {
     int fd = open_to_append(r, to);
     if (fd < 0)
         return fd;
     int error = check_regular(r, fd);
     if (!error)
-        error = write_all(fd, r->data);
+        error = vfs_write_all(fd, r->data);
     if (!error && r->is_synced)
         error = error_of(fsync(fd));
     int closed = error_of(close(fd));
     return error ? error : closed;
 }
 
-static int rename_to(const struct vfs_change_run *r, const struct place *at)
+static int rename_to(const struct vfs_change_run *r, const struct vfs_place *at)
 {
-    struct place to;
-    int error = find_place(&r->to_from, r->to, &to);
+    struct vfs_place to;
+    int error = vfs_place_find(&r->to_from, r->to, &to);
     if (error)
         return error;
     error = error_of(
@@ -234,7 +225,7 @@ static int rename_to(const struct vfs_change_run *r, const struct place *at)
     return error;
 }
 
-static int change_at(struct vfs_change_run *r, const struct place *at)
+static int change_at(struct vfs_change_run *r, const struct vfs_place *at)
 {
     switch (r->op) {
     case VFS_WRITE:
@@ -265,10 +256,10 @@ static bool is_file_op(enum vfs_change_op op)
 static int run_change(struct vfs_change_run *r)
 {
     slice path = slice_str(r->path);
-    struct place at;
+    struct vfs_place at;
     if (is_file_op(r->op) && path.p[path.n - 1] == '/')
         return -EISDIR;
-    int error = find_place(&r->from, r->path, &at);
+    int error = vfs_place_find(&r->from, r->path, &at);
     if (error)
         return error;
     error = change_at(r, &at);

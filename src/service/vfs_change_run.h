@@ -23,4 +23,28 @@ struct vfs_change_run {
 
 void vfs_change_run(struct vfs_change_run *r);
 
+/* ---- For vfs_file.c, on a worker too. ---- */
+
+/* Where the last part of a path is changed: the caller closes dir. */
+struct vfs_place {
+    int dir; /* O_PATH */
+    char name[256];
+};
+
+/* 0 or -errno. */
+MUST_USE int vfs_place_find(const struct vfs_from *from, const char *path, struct vfs_place *place);
+
+/* A name for what is being written beside it. */
+void vfs_place_name(char name[64]);
+
+/* What stands under [temporary] becomes the place's name; when [is_exclusive] only if that is free.
+ * 0 or -errno. */
+MUST_USE int vfs_place_put(const struct vfs_place *to, const char *temporary, bool is_exclusive);
+
+/* The names of the directory are on the disk. 0 or -errno. */
+MUST_USE int vfs_place_sync(int dir);
+
+/* 0 or -errno. */
+MUST_USE int vfs_write_all(int fd, slice data);
+
 #endif

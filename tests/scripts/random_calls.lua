@@ -43,7 +43,7 @@ local methods = {
   "body", "read", "header", "start", "write", "is_open", "read_line", "lines", "read_until", "deadline", "close", "peer", "cancel",
   "is_running", "send", "comment", "wait", "receive", "next", "messages", "query", "row", "value", "exec", "transaction", "list",
   "stat", "remove", "rename", "mkdir", "open", "form", "set_cookie", "events", "query_all", "pipe_to", "shutdown", "address", "dropped", "file", "keep",
-  "move_to", "rmdir", "nosuchmethod",
+  "move_to", "rmdir", "discard", "nosuchmethod",
 }
 local fields = {"method", "path", "query", "headers", "cookies", "params", "peer", "host", "user", "status", "x"}
 

@@ -425,3 +425,87 @@ def test_end_while_files_are_used(tmp_path):
         assert script.get("/b.txt").body == b"b"
         assert "load.done" in script.reload()
         assert script.get("/b.txt").body == b"b"
+
+
+# ---- Open files ----
+
+def test_open_files(site):
+    code = """
+    local f = assert(tree:open("piece.txt", "w"))
+    local seen = tree:stat("piece.txt")
+    for i = 1, 3 do assert(f:write("line " .. i .. "\\n")) end
+    local early = tree:read("piece.txt")
+    assert(f:close({sync = true}))
+    local again, why = f:close()
+    local a = tree:open("/piece.txt", "a") a:write("more") a:close()
+    local r = tree:open("piece.txt")
+    local first, rest, last = r:read(4), r:read(), r:read()
+    r:discard()
+    return seen, early, again, why, first, rest, last, tree:open("piece.txt", "x"), tree:remove("piece.txt")"""
+    assert call(site, code) == \
+        [True, "nil", "nil", "nil", "closed", "line", " 1\nline 2\nline 3\nmore", "nil", "nil", True]
+    assert not (site.dir / "public/piece.txt").exists()
+
+
+def test_a_file_that_is_given_up(site):
+    code = """
+    assert(tree:write("keep.txt", "old"))
+    do local f <close> = assert(tree:open("keep.txt", "w")) f:write("new") end
+    local g = assert(tree:open("keep.txt", "w")) g:write("new") g:discard()
+    local t = medusa.spawn(function() local f = tree:open("keep.txt", "w") for i = 1, 1000 do f:write(("x"):rep(100000)) end end)
+    medusa.sleep(0.01) t:cancel()
+    for i = 1, 3 do tree:open("keep.txt", "w"):write("lost") end
+    collectgarbage() collectgarbage()
+    return tree:read("keep.txt"), tree:remove("keep.txt")"""
+    assert call(site, code) == [True, "old", True]
+    until(lambda: not [name for name in os.listdir(site.dir / "public") if name.endswith(".tmp")], "the end of what was given up")
+
+
+@pytest.mark.parametrize("code, words", [
+    ("tree:open('none')", "No such file"), ("tree:open('sub')", "Is a directory"), ("tree:open('sub', 'w')", "Is a directory"),
+    ("tree:open('a.txt', 'x')", "File exists"), ("tree:open('../secret.txt')", "no name within"), ("tree:open('outdir/x', 'w')", "leads out"),
+    ("tree:open('out', 'a')", "leads out"), ("tree:open('out')", "leads out"), ("tree:open('new/', 'w')", "Is a directory"),
+    ("tree:open('none/x', 'w')", "No such file"),
+])
+def test_open_failures(site, code, words):
+    ok, value, why = call(site, f"return {code}")
+    assert ok is True and value == "nil" and words in why
+    assert (site.dir / "secret.txt").read_text() == "secret"
+
+
+@pytest.mark.parametrize("code, words", [
+    ("reading:open('a.txt', 'w')", "for reading only"), ("tree:open('a.txt', 'rw')", "invalid option"), ("tree:open()", "string expected"),
+    ("tree:open('a.txt'):write('x')", "opened for reading"), ("tree:open('a.txt', 'a'):read()", "opened for writing"),
+    ("tree:open('a.txt'):read(0)", "from 1 byte"), ("tree:open('a.txt'):read('20M')", "from 1 byte"),
+    ("tree:open('a.txt').read(tree)", "file expected"), ("tree:open('a.txt'):close({snyc = true})", "did you mean sync"),
+])
+def test_open_mistakes(site, code, words):
+    ok, why = call(site, f"return {code}")
+    assert ok is False and words in why
+
+
+def test_one_task_at_a_time(site):
+    code = """
+    local f, said = tree:open("a.txt"), {}
+    local function try() local ok, text = pcall(f.read, f, 10) said[#said + 1] = text end
+    local a, b = medusa.spawn(try), medusa.spawn(try)
+    while a:is_running() or b:is_running() do medusa.sleep(0.001) end
+    table.sort(said)
+    return said[1], said[2], f:read(5), f:close()"""
+    ok, first, second, third, closed = call(site, code)
+    assert first == "0123456789" and "another task is using this file" in second and third == "01234" and closed is True
+
+
+def test_end_with_open_files(tmp_path):
+    text = """
+    local tree = medusa.files("public", {write = true})
+    kept = {tree:open("a.txt"), tree:open("n1", "w"), tree:open("n2", "a")}
+    medusa.spawn(function() local f = tree:open("n3", "w") while true do f:write(("x"):rep(1000)) end end)
+    medusa.http.server {listen = "127.0.0.1:0", routes = {["/"] = medusa.http.files(tree)}}"""
+    with Script(tmp_path, text, files=plant_tree()) as script:
+        before = count_files(script)
+        for _ in range(5):
+            assert "load.done" in script.reload()
+        until(lambda: count_files(script) <= before + 3, "the end of the descriptors")
+    assert not (tmp_path / "public/n1").exists() and not (tmp_path / "public/n3").exists()
+    assert not [name for name in os.listdir(tmp_path / "public") if name.endswith(".tmp")]

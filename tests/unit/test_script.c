@@ -71,12 +71,42 @@ static const char file_requests[] = "GET /f/meson.build HTTP/1.1\r\nHost: x\r\n\
                                     "GET /write HTTP/1.1\r\nHost: x\r\n\r\n"
                                     "GET /work HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/* Both make 8 answers. */
+/* The same with forms, files that come with them, and streams of events. */
+#define FORMS_SCRIPT                                                                               \
+    "medusa.http.server { listen = '127.0.0.1:0', routes = {\n"                                    \
+    "  ['/'] = function(req) return 'hello' end,\n"                                                \
+    "  ['/form'] = function(req) local form = assert(req:form()) return form.a end,\n"             \
+    "  ['/file'] = function(req) return tostring(assert(req:form{uploads = '/tmp'}).f.size) end,\n" \
+    "  ['/lists'] = function(req) return {json = req:form{lists = true}.a} end,\n"                 \
+    "  ['/query'] = function(req) return {json = {req.query, req.cookies, req:query_all 'a'}, cookies = {a = {value = 'b', max_age = 1}}} end,\n" \
+    "  ['/codes'] = function(req) return medusa.hash.sha256('x') .. medusa.hash.hmac('sha1', 'k', 'x') .. medusa.url.build_query{a = {1, 2}} ..\n" \
+    "    medusa.html.escape(medusa.random.hex(8)) .. medusa.base64.encode 'x' .. medusa.url.parse('http://x/?a=b').query.a end,\n" \
+    "  ['/events'] = function(req)\n"                                                              \
+    "    local events = req:events()\n"                                                            \
+    "    medusa.spawn(function() events:send{data = {1}, id = 2, event = 'x'} events:comment 'c' events:close() end)\n" \
+    "    events:wait() end,\n"                                                                     \
+    "} }\n"                                                                                        \
+    "medusa.tcp.server { listen = '127.0.0.1:0', handle = function(conn)\n"                        \
+    "  for line in conn:lines() do conn:write(line:upper(), '\\n') end end }\n"
+
+#define MULTIPART " HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 145\r\n\r\n" \
+                  "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n"                 \
+                  "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"g\"\r\nContent-Type: x/y\r\n\r\n22\r\n--b--\r\n"
+
+static const char form_requests[] = "POST /form HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+                                    "Content-Length: 8\r\n\r\na=%41&b="
+                                    "POST /form" MULTIPART "POST /file" MULTIPART
+                                    "POST /lists" MULTIPART
+                                    "GET /query?a=1&b=2&a=%20 HTTP/1.1\r\nHost: x\r\nCookie: a=1; b=2\r\n\r\n"
+                                    "GET /codes HTTP/1.1\r\nHost: x\r\n\r\n"
+                                    "GET /events HTTP/1.1\r\nHost: x\r\n\r\n"
+                                    "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
 static const struct subject {
     slice script;
     const char *requests;
     int reloads;
-} subjects[] = {{SLICE(SCRIPT), requests, 200}, {SLICE(FILES_SCRIPT), file_requests, 50}};
+} subjects[] = {{SLICE(SCRIPT), requests, 200}, {SLICE(FILES_SCRIPT), file_requests, 50}, {SLICE(FORMS_SCRIPT), form_requests, 50}};
 
 struct rig {
     const struct subject *subject;

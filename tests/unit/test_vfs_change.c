@@ -3,6 +3,7 @@
 #include "vfs_rig.h"
 
 #include "service/vfs_change.h"
+#include "service/vfs_file.h"
 
 #include <sys/resource.h>
 
@@ -349,6 +350,156 @@ static void test_no_memory(void **state)
         }
 }
 
+/* ---- Open files ---- */
+
+struct ask_file {
+    struct vfs_file *file;
+    bool is_done;
+    int error;
+    char text[64];
+    size_t n;
+};
+
+static void on_file(struct vfs_file *file, int error, slice data, void *owner)
+{
+    struct ask_file *a = owner;
+    a->is_done = true;
+    a->error = error;
+    a->n = data.n;
+    assert_true(data.n <= sizeof a->text);
+    if (data.n)
+        memcpy(a->text, data.p, data.n);
+}
+
+static int wait_file(struct rig *r, struct ask_file *a)
+{
+    rig_until(r, &a->is_done);
+    a->is_done = false;
+    return a->error;
+}
+
+static int open_file(struct rig *r, struct ask_file *a, slice path, enum vfs_file_mode mode)
+{
+    *a = (struct ask_file){0};
+    a->file = vfs_file_open(r->vfs, path, mode, on_file, a);
+    assert_non_null(a->file);
+    return wait_file(r, a);
+}
+
+static int close_file(struct rig *r, struct ask_file *a, bool keep)
+{
+    vfs_file_close(a->file, keep, true);
+    return wait_file(r, a);
+}
+
+static int write_file(struct rig *r, struct ask_file *a, slice data)
+{
+    assert_true(vfs_file_write(a->file, data));
+    return wait_file(r, a);
+}
+
+static void test_files_piece_by_piece(void **state)
+{
+    struct rig *r = *state;
+    struct ask_file a;
+    put(r, "f", "old");
+    rig_tree(r);
+    assert_int_equal(open_file(r, &a, SLICE("/f"), VFS_FILE_REPLACE), 0);
+    assert_int_equal(write_file(r, &a, SLICE("one ")), 0);
+    assert_int_equal(write_file(r, &a, SLICE("")), 0);
+    assert_int_equal(write_file(r, &a, SLICE("two")), 0);
+    assert_file(r, "/f", "old");
+    assert_int_equal(close_file(r, &a, true), 0);
+    assert_file(r, "/f", "one two");
+    assert_int_equal(open_file(r, &a, SLICE("/f"), VFS_FILE_APPEND), 0);
+    assert_int_equal(write_file(r, &a, SLICE("!")), 0);
+    assert_int_equal(close_file(r, &a, true), 0);
+    assert_int_equal(open_file(r, &a, SLICE("/f"), VFS_FILE_READ), 0);
+    static const struct {
+        size_t n;
+        const char *text;
+    } pieces[] = {{4, "one "}, {3, "two"}, {10, "!"}, {10, ""}};
+    for (size_t i = 0; i < COUNT_OF(pieces); i++) {
+        assert_true(vfs_file_read(a.file, pieces[i].n));
+        assert_int_equal(wait_file(r, &a), 0);
+        assert_true(slice_is(slice_of(a.text, a.n), slice_str(pieces[i].text)));
+    }
+    assert_int_equal(close_file(r, &a, false), 0);
+}
+
+static void test_files_given_up(void **state)
+{
+    struct rig *r = *state;
+    struct ask_file a;
+    put(r, "f", "old");
+    rig_tree(r);
+    assert_int_equal(open_file(r, &a, SLICE("/f"), VFS_FILE_REPLACE), 0);
+    assert_int_equal(write_file(r, &a, SLICE("new")), 0);
+    assert_int_equal(close_file(r, &a, false), 0);
+    assert_int_equal(open_file(r, &a, SLICE("/f"), VFS_FILE_REPLACE), 0);
+    vfs_file_drop(a.file);
+    assert_int_equal(open_file(r, &a, SLICE("/n"), VFS_FILE_CREATE), 0);
+    assert_true(vfs_file_write(a.file, SLICE("x")));
+    vfs_file_drop(a.file); /* on its way */
+    a.file = vfs_file_open(r->vfs, SLICE("/f"), VFS_FILE_READ, on_file, &a);
+    vfs_file_drop(a.file);
+    rig_idle(r);
+    assert_false(a.is_done);
+    assert_file(r, "/f", "old");
+    assert_int_equal(get_error(r, "/n"), -ENOENT);
+    assert_int_equal(unlink(on_disk(r, "f")), 0);
+    assert_int_equal(rmdir(r->root), 0); /* nothing else is left in it */
+    assert_int_equal(mkdir(r->root, 0755), 0);
+}
+
+static void test_files_refused(void **state)
+{
+    struct rig *r = *state;
+    struct ask_file a;
+    put(r, "f", "old");
+    make_dir(r, "d");
+    make_dir(r, "../out");
+    make_link(r, "../out", "outdir");
+    rig_tree(r);
+    static const struct {
+        slice path;
+        enum vfs_file_mode mode;
+        int error;
+    } cases[] = {
+        {SLICE("/none"), VFS_FILE_READ, -ENOENT},      {SLICE("/d"), VFS_FILE_READ, -EISDIR},
+        {SLICE("/d"), VFS_FILE_REPLACE, -EISDIR},      {SLICE("/f"), VFS_FILE_CREATE, -EEXIST},
+        {SLICE("/../f"), VFS_FILE_READ, -EINVAL},      {SLICE("/../f"), VFS_FILE_REPLACE, -EINVAL},
+        {SLICE("/outdir/x"), VFS_FILE_APPEND, -EXDEV}, {SLICE("/f/"), VFS_FILE_READ, -EISDIR},
+        {SLICE("/none/x"), VFS_FILE_REPLACE, -ENOENT}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        assert_int_equal(open_file(r, &a, cases[i].path, cases[i].mode), cases[i].error);
+        vfs_file_drop(a.file);
+    }
+}
+
+/* A write that failed keeps nothing, whatever comes after it. */
+static void test_files_that_broke(void **state)
+{
+    struct rig *r = *state;
+    struct ask_file a;
+    put(r, "f", "old");
+    rig_tree(r);
+    assert_int_equal(open_file(r, &a, SLICE("/f"), VFS_FILE_REPLACE), 0);
+    struct rlimit old, small;
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
+    sigaction(SIGXFSZ, &ignore, &before);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    small = (struct rlimit){.rlim_cur = 4, .rlim_max = old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    int error = write_file(r, &a, SLICE("too long"));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    sigaction(SIGXFSZ, &before, NULL);
+    assert_int_equal(error, -EFBIG);
+    assert_int_equal(write_file(r, &a, SLICE("x")), 0);
+    assert_int_equal(close_file(r, &a, true), -EFBIG);
+    assert_file(r, "/f", "old");
+}
+
 static int setup(void **state)
 {
     struct rig *r = calloc(1, sizeof *r);
@@ -384,6 +535,10 @@ int main(void)
         TEST(test_given_up),
         TEST(test_unused),
         TEST(test_no_memory),
+        TEST(test_files_piece_by_piece),
+        TEST(test_files_given_up),
+        TEST(test_files_refused),
+        TEST(test_files_that_broke),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
