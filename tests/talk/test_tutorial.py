@@ -102,6 +102,36 @@ def test_a_mistake(tmp_path, text, says):
         assert line in said
 
 
+def scripts_of(path):
+    text = (ROOT / path).read_text()
+    for block in re.findall(r"^```lua\n(.*?)^```$", text, re.M | re.S):
+        yield pytest.param(block, id=f"{path}:{text[: text.index(block)].count(chr(10)) + 1}")
+
+
+@pytest.mark.parametrize("text", [*scripts_of("README.md"), *scripts_of("docs/manual.md")])
+def test_scripts_of_the_other_documents_load(tmp_path, text):
+    for name in "public", "site":
+        (tmp_path / name).mkdir()
+    text = re.sub(r'":\d+"', '"127.0.0.1:0"', text).replace("/run/", f"{tmp_path}/")
+    with Script(tmp_path, text) as script:
+        assert script.addresses
+        if "/hello/:name" in text:
+            assert script.get("/hello/you").body.startswith(b"Hello, you") and script.get("/").status == 200
+
+
+def test_the_servers_of_the_manual(tmp_path):
+    blocks = [param.values[0] for param in scripts_of("docs/manual.md")]
+    text = re.sub(r'":\d+"', '"127.0.0.1:0"', "\n".join(block for block in blocks if "http" not in block))
+    with Script(tmp_path, text) as script:
+        wire = script.connect(1)
+        wire.send("3\r\nabc")
+        assert [wire.line(), wire.line()] == ["How many bytes?", "Thank you for 3 bytes."]
+        assert wire.has_ended()
+        wire = script.connect(2)
+        wire.send("a\nb\nquit\n")
+        assert wire.rest() == b"1: a\r\n2: b\r\n"
+
+
 def test_there_is_something_to_test():
     assert len(GOOD) >= 6 and len(WRONG) >= 3
     assert "dialogue" in TEXT and re.search(r"\]\(manual\.md#scripts\)", TEXT)
