@@ -164,7 +164,8 @@ static void reply_file(lua_State *L, struct l_request *r, int at)
     (void)l_delegate(L, r, -1);
 }
 
-static void reply_table(lua_State *L, struct l_request *r, int at)
+/* [status]: the number before the table, or 0. */
+static void reply_table(lua_State *L, struct l_request *r, int at, int status)
 {
     struct exchange *ex = r->ex;
     check_names(L, at);
@@ -176,10 +177,9 @@ static void reply_table(lua_State *L, struct l_request *r, int at)
         reply_file(L, r, at);
         return;
     }
-    int status = 0;
     if (lua_getfield(L, at, "redirect") == LUA_TSTRING) {
         add_field(L, ex, SLICE("Location"), l_check_slice(L, -1));
-        status = 302;
+        status = status ? status : 302;
     }
     if (lua_getfield(L, at, "status") != LUA_TNIL)
         status = check_status(L, -1);
@@ -209,7 +209,7 @@ void l_reply(lua_State *L, struct l_request *r, int first)
         reply_nothing(L, r);
         return;
     }
-    int status = 200;
+    int status = 0;
     if (lua_type(L, first) == LUA_TNUMBER) {
         status = check_status(L, first++);
         if (lua_gettop(L) < first || lua_isnil(L, first)) {
@@ -219,10 +219,10 @@ void l_reply(lua_State *L, struct l_request *r, int first)
     }
     switch (lua_type(L, first)) {
     case LUA_TSTRING:
-        send_whole(ex, status, TEXT_LINE, l_check_slice(L, first));
+        send_whole(ex, status ? status : 200, TEXT_LINE, l_check_slice(L, first));
         return;
     case LUA_TTABLE:
-        reply_table(L, r, first);
+        reply_table(L, r, first, status);
         return;
     default:
         if (!l_delegate(L, r, first))
