@@ -12,6 +12,8 @@ local number = 0
 -- Reads what comes from one side, prints its whole lines, and gives it to the other at once: half a line (a prompt) must not wait.
 -- The log shows control characters as \x1b and cuts long lines.
 local function copy(from, to, arrow)
+  -- However this ends (when the script is loaded again, too): no more comes from this side; the other may still have something to say.
+  local _ <close> = setmetatable({}, {__close = function() to:shutdown() end})
   local line = ""
   while true do
     local bytes = from:read()
@@ -21,7 +23,6 @@ local function copy(from, to, arrow)
     line = line:match "[^\n]*$":sub(-4096) -- what has no end yet
   end
   if line ~= "" then print(arrow .. line) end
-  to:shutdown() -- no more comes from this side; the other may still have something to say
 end
 
 medusa.tcp.server {

@@ -32,11 +32,12 @@ local function address_of(text, word)
 end
 
 -- Up to the line with a dot alone; a dot that was put before others is taken away. nil, "too long": all was read, nothing kept.
+-- A line ends with CR LF here and with nothing else: a lone LF could end the message for one server and not for another.
 local function read_message(conn)
   local lines, size = {}, 0
   while true do
-    local line, why = conn:read_line(SIZE)
-    if not line then return nil, why end
+    local line = conn:read_until("\r\n", SIZE)
+    if not line then return nil, "gone" end
     if line == "." then break end
     size = size + #line + 2
     if size <= SIZE then lines[#lines + 1] = line:gsub("^%.", "") end

@@ -8,9 +8,11 @@ struct arena_chunk {
     size_t bytes;
 };
 
-void arena_init(struct arena *a, struct mem_owner *owner, void *room, size_t room_bytes, size_t limit)
+void arena_init(struct arena *a, struct mem_owner *owner, void *room, size_t room_bytes,
+                size_t limit)
 {
-    *a = (struct arena){.p = room, .end = (char *)room + room_bytes, .owner = owner, .limit = limit};
+    *a =
+        (struct arena){.p = room, .end = (char *)room + room_bytes, .owner = owner, .limit = limit};
 }
 
 void arena_fini(struct arena *a)

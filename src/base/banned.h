@@ -1,8 +1,9 @@
 /* banned: calls that this project does not make do not compile.
  *
- * Each one either writes without knowing where its room ends, hides an error, keeps hidden state, or
- * asks the shell. What to use instead stands behind each name. The system headers come first, so that
- * their own declarations are not touched. tools/banned checks the same list without a compiler. */
+ * Each one either writes without knowing where its room ends, hides an error, keeps hidden state,
+ * or asks the shell. What to use instead stands behind each name. The system headers come first, so
+ * that their own declarations are not touched. tools/banned checks the same list without a
+ * compiler. */
 #ifndef BASE_BANNED_H
 #define BASE_BANNED_H
 

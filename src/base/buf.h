@@ -18,15 +18,15 @@ struct buf {
     struct mem_owner *owner;
 };
 
-/* Room for [cap] bytes, held once by the caller; NULL without memory. On a worker [owner] is NULL: the bytes
- * have no account until the loop's thread calls buf_adopt (or releases the buf). */
+/* Room for [cap] bytes, held once by the caller; NULL without memory. On a worker [owner] is NULL:
+ * the bytes have no account until the loop's thread calls buf_adopt (or releases the buf). */
 MUST_USE struct buf *buf_new(struct mem_owner *owner, size_t cap);
 
 /* Gives a buf that was made on a worker its account. */
 void buf_adopt(struct buf *b, struct mem_owner *owner);
 
-/* Makes the room of *at [cap] bytes, which are not fewer than b->n: it may move. Only while the caller is its only
- * holder (BUG otherwise). False without memory: it is as it was. */
+/* Makes the room of *at [cap] bytes, which are not fewer than b->n: it may move. Only while the
+ * caller is its only holder (BUG otherwise). False without memory: it is as it was. */
 MUST_USE bool buf_resize(struct buf **at, size_t cap);
 
 static inline struct buf *buf_hold(struct buf *b)

@@ -1,4 +1,5 @@
-/* defs: the few words that every file uses. Includes the list of banned calls, so that no file escapes it. */
+/* defs: the few words that every file uses. Includes the list of banned calls, so that no file
+ * escapes it. */
 #ifndef BASE_DEFS_H
 #define BASE_DEFS_H
 
@@ -25,10 +26,10 @@
 /* The struct of [type] whose [member] stands at [ptr]. */
 #define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
-#define KIB ((size_t)1024)
-#define MIB (1024 * KIB)
+#define KIB                             ((size_t)1024)
+#define MIB                             (1024 * KIB)
 
-#define NS_PER_MS ((int64_t)1000000)
-#define NS_PER_S  ((int64_t)1000000000)
+#define NS_PER_MS                       ((int64_t)1000000)
+#define NS_PER_S                        ((int64_t)1000000000)
 
 #endif

@@ -1,7 +1,7 @@
 /* fmt: the one bounds-checked writer. All text that leaves the program is built through it.
  *
- * It writes into room that the caller owns and never past its end. What does not fit is dropped whole and
- * [full] stays set from then on: check it once, at the end. Nothing is NUL-terminated. */
+ * It writes into room that the caller owns and never past its end. What does not fit is dropped
+ * whole and [full] stays set from then on: check it once, at the end. Nothing is NUL-terminated. */
 #ifndef BASE_FMT_H
 #define BASE_FMT_H
 

@@ -1,4 +1,5 @@
-/* hash: keyed hashing (SipHash-1-3: a client cannot choose names that collide) and an intrusive table. */
+/* hash: keyed hashing (SipHash-1-3: a client cannot choose names that collide) and an intrusive
+ * table. */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 

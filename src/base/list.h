@@ -1,7 +1,7 @@
 /* list: doubly linked, intrusive, circular. The node lives in the object, so adding cannot fail.
  *
- * A node is either in one list or points to itself / is zeroed by list_node_init. Removing is O(1) and
- * leaves the node initialised, so removing twice is harmless. */
+ * A node is either in one list or points to itself / is zeroed by list_node_init. Removing is O(1)
+ * and leaves the node initialised, so removing twice is harmless. */
 #ifndef BASE_LIST_H
 #define BASE_LIST_H
 
@@ -75,11 +75,12 @@ static inline void list_move_all(struct list_node *to, struct list_node *from)
     list_init(from);
 }
 
-#define LIST_EACH(node, head) for (struct list_node *node = (head)->next; node != (head); node = node->next)
+#define LIST_EACH(node, head) \
+    for (struct list_node *node = (head)->next; node != (head); node = node->next)
 
 /* As LIST_EACH; the current node may be removed in the body. */
-#define LIST_EACH_SAFE(node, head)                                                                 \
-    for (struct list_node *node = (head)->next, *node##_next = node->next; node != (head);         \
+#define LIST_EACH_SAFE(node, head)                                                         \
+    for (struct list_node *node = (head)->next, *node##_next = node->next; node != (head); \
          node = node##_next, node##_next = node->next)
 
 #endif

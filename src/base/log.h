@@ -1,7 +1,8 @@
 /* log: what the program tells its operator: one line per event, with a level and a stable id.
  *
- * The line is handed to a sink; who writes it where, and that this never blocks the loop, is the sink's
- * matter (service/logsink). Peer-chosen bytes are escaped here, so a client cannot forge a line. */
+ * The line is handed to a sink; who writes it where, and that this never blocks the loop, is the
+ * sink's matter (service/logsink). Peer-chosen bytes are escaped here, so a client cannot forge a
+ * line. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 

@@ -55,10 +55,18 @@ static bool scaled(slice s, const struct unit *units, size_t count, uint64_t *ou
 bool num_size(slice s, uint64_t *bytes_out)
 {
     static const struct unit units[] = {
-        {SLICE(""), 1},           {SLICE("B"), 1},          {SLICE("K"), 1 << 10},
-        {SLICE("KB"), 1 << 10},   {SLICE("KiB"), 1 << 10},  {SLICE("M"), 1 << 20},
-        {SLICE("MB"), 1 << 20},   {SLICE("MiB"), 1 << 20},  {SLICE("G"), 1 << 30},
-        {SLICE("GB"), 1 << 30},   {SLICE("GiB"), 1 << 30},  {SLICE("T"), (uint64_t)1 << 40},
+        {SLICE(""), 1},
+        {SLICE("B"), 1},
+        {SLICE("K"), 1 << 10},
+        {SLICE("KB"), 1 << 10},
+        {SLICE("KiB"), 1 << 10},
+        {SLICE("M"), 1 << 20},
+        {SLICE("MB"), 1 << 20},
+        {SLICE("MiB"), 1 << 20},
+        {SLICE("G"), 1 << 30},
+        {SLICE("GB"), 1 << 30},
+        {SLICE("GiB"), 1 << 30},
+        {SLICE("T"), (uint64_t)1 << 40},
         {SLICE("TB"), (uint64_t)1 << 40},
     };
     return scaled(s, units, COUNT_OF(units), bytes_out);
@@ -67,9 +75,8 @@ bool num_size(slice s, uint64_t *bytes_out)
 bool num_duration(slice s, int64_t *ms_out)
 {
     static const struct unit units[] = {
-        {SLICE(""), 1000},     {SLICE("ms"), 1},         {SLICE("s"), 1000},
-        {SLICE("m"), 60000},   {SLICE("min"), 60000},    {SLICE("h"), 3600000},
-        {SLICE("d"), 86400000},
+        {SLICE(""), 1000},     {SLICE("ms"), 1},      {SLICE("s"), 1000},     {SLICE("m"), 60000},
+        {SLICE("min"), 60000}, {SLICE("h"), 3600000}, {SLICE("d"), 86400000},
     };
     uint64_t ms;
     if (!scaled(s, units, COUNT_OF(units), &ms) || ms > INT64_MAX / NS_PER_MS)

@@ -10,7 +10,8 @@ MUST_USE bool num_u64(slice s, uint64_t *out);
 /* 1*HEXDIG, no prefix. */
 MUST_USE bool num_hex(slice s, uint64_t *out);
 
-/* A size as people write it: "512", "16K", "64M", "2G" (powers of 1024; a final "B" or "iB" is allowed). */
+/* A size as people write it: "512", "16K", "64M", "2G" (powers of 1024; a final "B" or "iB" is
+ * allowed). */
 MUST_USE bool num_size(slice s, uint64_t *bytes_out);
 
 /* A time as people write it: "30" or "30s", "500ms", "2m", "1h". */

@@ -1,7 +1,7 @@
 /* slice: a view of bytes that somebody else owns: pointer and length, passed by value.
  *
- * Nothing in this project reads bytes through a bare pointer: whoever hands out a slice says how long it is
- * valid. A slice may hold any byte, NUL included, and is not terminated. */
+ * Nothing in this project reads bytes through a bare pointer: whoever hands out a slice says how
+ * long it is valid. A slice may hold any byte, NUL included, and is not terminated. */
 #ifndef BASE_SLICE_H
 #define BASE_SLICE_H
 
@@ -13,9 +13,9 @@ typedef struct slice {
 } slice;
 
 /* A string literal as a slice. */
-#define SLICE(literal)  ((slice){"" literal, sizeof(literal) - 1})
+#define SLICE(literal) ((slice){"" literal, sizeof(literal) - 1})
 /* For printf: "%.*s", SLICE_ARGS(s). */
-#define SLICE_ARGS(s)   (int)(s).n, (s).p
+#define SLICE_ARGS(s) (int)(s).n, (s).p
 
 static inline slice slice_of(const void *p, size_t n)
 {

@@ -150,7 +150,8 @@ int64_t loop_now_ms(const struct loop *loop); /* monotonic */
 int64_t loop_unix_s(
     const struct loop *loop); /* seconds since 1970, updated when loop_now_ms passes a second */
 int64_t loop_unix_ms(const struct loop *loop); /* the same to the millisecond: for logs */
-/* How long this turn has lasted, to a few milliseconds: for those who share it out. Costs next to nothing. */
+/* How long this turn has lasted, to a few milliseconds: for those who share it out. Costs next to
+ * nothing. */
 int64_t loop_turn_ms(const struct loop *loop);
 struct timeout_wheel *loop_wheel(struct loop *loop);
 

@@ -1,9 +1,10 @@
-/* conn: a connection in the hands of a script, whoever made it: accepted by medusa.tcp.server, or opened by
- * medusa.tcp.connect.
+/* conn: a connection in the hands of a script, whoever made it: accepted by medusa.tcp.server, or
+ * opened by medusa.tcp.connect.
  *
- * A struct conn stands beside the stream in its session, and is linked to the script's userdata (l_link.h): a script that holds on
- * to a connection that is gone gets nil, "closed"; a connection that a script forgets is closed. Bytes that
- * nobody reads stop the client: nothing is read ahead while no task waits for input. */
+ * A struct conn stands beside the stream in its session, and is linked to the script's userdata
+ * (l_link.h): a script that holds on to a connection that is gone gets nil, "closed"; a connection
+ * that a script forgets is closed. Bytes that nobody reads stop the client: nothing is read ahead
+ * while no task waits for input. */
 #ifndef SCRIPT_CONN_H
 #define SCRIPT_CONN_H
 
@@ -23,16 +24,18 @@ struct conn {
     /* read-only */
     struct stream *stream;
     struct version *version;
-    /* public: what ends it, when that is not (or not yet) the end of the stream alone; NULL: stream_close */
+    /* public: what ends it, when that is not (or not yet) the end of the stream alone; NULL:
+     * stream_close */
     void (*finish)(struct conn *c);
     /* private */
-    struct l_link *link;    /* to the userdata; NULL: there is none */
-    struct l_task *reader;  /* waits for input */
-    struct l_task *writer;  /* waits for room */
-    size_t scanned;         /* of the unread bytes: they hold no end of what is looked for (wire/frame_line.h) */
-    int64_t deadline_ms;    /* of conn:deadline, in loop_now_ms's time; INT64_MAX = none */
-    uint32_t idle_ms;       /* longest wait for input or room; 0 = any */
-    uint32_t max_line;      /* for read_line and read_until without a limit of their own */
+    struct l_link *link;   /* to the userdata; NULL: there is none */
+    struct l_task *reader; /* waits for input */
+    struct l_task *writer; /* waits for room */
+    size_t scanned;        /* of the unread bytes: they hold no end of what is looked for
+                              (wire/frame_line.h) */
+    int64_t deadline_ms;   /* of conn:deadline, in loop_now_ms's time; INT64_MAX = none */
+    uint32_t idle_ms;      /* longest wait for input or room; 0 = any */
+    uint32_t max_line;     /* for read_line and read_until without a limit of their own */
     bool has_timed_out;
 };
 

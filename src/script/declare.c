@@ -1,4 +1,5 @@
-/* declare: the transaction. First everything that can fail is done beside what is there, then it is switched over. */
+/* declare: the transaction. First everything that can fail is done beside what is there, then it is
+ * switched over. */
 #include "script/declare.h"
 
 #include "base/check.h"
@@ -59,15 +60,20 @@ static void add_live(struct unit *unit, struct live *l, const struct declared *d
 
 /* ---- Sockets ---- */
 
-static void explain(char *error, size_t bytes, const struct declared *d, const struct listen_at *at, int code)
+static void explain(char *error, size_t bytes, const struct declared *d, const struct listen_at *at,
+                    int code)
 {
     struct fmt f = fmt_on(error, bytes - 1);
     uint16_t port = addr_port(&at->addr);
     fmt_printf(&f, "%s: ", d->where);
     if (code == -EACCES && port && port < 1024)
-        fmt_printf(&f, "port %u needs root: run with sudo (and medusa.user), or use a port above 1023", port);
+        fmt_printf(&f,
+                   "port %u needs root: run with sudo (and medusa.user), or use a port above 1023",
+                   port);
     else if (code == -EADDRINUSE)
-        fmt_printf(&f, "%s is in use by another program (or server of this script): stop that one, or choose another port",
+        fmt_printf(&f,
+                   "%s is in use by another program (or server of this script): stop that one, or "
+                   "choose another port",
                    at->text);
     else if (code == -EADDRNOTAVAIL)
         fmt_printf(&f, "%s is not an address of this machine", at->text);

@@ -1,8 +1,10 @@
-/* declare: what a script declares while it is loaded (servers), and how it takes effect: all of it, or nothing.
+/* declare: what a script declares while it is loaded (servers), and how it takes effect: all of it,
+ * or nothing.
  *
- * A *declaration* belongs to a version. A *live server* belongs to the unit and has the sockets and sessions; it
- * outlives versions: when a reload declares the same kind on an address that it has, it keeps its sockets and connections
- * and is handed the new declaration, which answers from the next request on. */
+ * A *declaration* belongs to a version. A *live server* belongs to the unit and has the sockets and
+ * sessions; it outlives versions: when a reload declares the same kind on an address that it has,
+ * it keeps its sockets and connections and is handed the new declaration, which answers from the
+ * next request on. */
 #ifndef SCRIPT_DECLARE_H
 #define SCRIPT_DECLARE_H
 
@@ -36,7 +38,8 @@ struct server_kind {
     /* Its sessions. May be NULL: a kind without. */
     struct server *(*server)(struct live *l);
     void (*free)(struct live *l);
-    /* What a declaration has beside its userdata; called before the state is closed. May be NULL. */
+    /* What a declaration has beside its userdata; called before the state is closed. May be NULL.
+     */
     void (*forget)(struct declared *d);
 };
 
@@ -53,9 +56,10 @@ struct declared {
     struct version *version;
     unsigned listen_count;
     struct listen_at *listen; /* LISTEN_MAX of them, in the same userdata */
-    struct server_settings *settings; /* there too, or NULL: its most sessions are fitted to the process's */
-    char where[128];          /* "site.lua:12": for messages */
-    struct live *live;        /* private to the commit: what shall serve it */
+    struct server_settings
+        *settings;     /* there too, or NULL: its most sessions are fitted to the process's */
+    char where[128];   /* "site.lua:12": for messages */
+    struct live *live; /* private to the commit: what shall serve it */
 };
 
 struct live_port {

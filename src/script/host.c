@@ -55,7 +55,8 @@ bool host_is_empty(const struct host *host)
     return list_is_empty(&host->units) && list_is_empty(&host->leaving) &&
            list_is_empty(&host->trees) && host->version_count == 0 && host_net_is_empty(host) &&
            !host_store_is_closing(host) && !host->databases && !host->databases_are_closing &&
-           !work_lane_pending(host->lane) && (!host->blocking || !work_lane_pending(host->blocking));
+           !work_lane_pending(host->lane) &&
+           (!host->blocking || !work_lane_pending(host->blocking));
 }
 
 void host_fini(struct host *host)
@@ -74,8 +75,10 @@ void host_status_log(struct host *host)
     LIST_EACH (n, &host->units) {
         const struct unit *unit = CONTAINER_OF(n, struct unit, link);
         log_line(host->log, LOG_NOTICE, "status.unit",
-                 "script %s (%s): %zu bytes of heap, at most %zu, limit %zu; loaded %llu times, %llu errors, %u versions alive",
-                 unit->name, unit->path, unit->heap.bytes, unit->heap.peak, unit->current ? unit->current->heap_limit : unit->limits.heap_bytes,
+                 "script %s (%s): %zu bytes of heap, at most %zu, limit %zu; loaded %llu times, "
+                 "%llu errors, %u versions alive",
+                 unit->name, unit->path, unit->heap.bytes, unit->heap.peak,
+                 unit->current ? unit->current->heap_limit : unit->limits.heap_bytes,
                  (unsigned long long)unit->loads, (unsigned long long)unit->errors, unit->versions);
     }
     host_store_status_log(host);

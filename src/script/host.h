@@ -1,8 +1,9 @@
 /* host: what all scripts of the process have in common: the loop, the log, the units, and which Lua
  * code is running right now.
  *
- * Stands above the protocols and below main/, which embeds it, fills in what is public and loads the
- * configuration as a unit (unit.h). Nothing here is touched by another thread but struct watchdog. */
+ * Stands above the protocols and below main/, which embeds it, fills in what is public and loads
+ * the configuration as a unit (unit.h). Nothing here is touched by another thread but struct
+ * watchdog. */
 #ifndef SCRIPT_HOST_H
 #define SCRIPT_HOST_H
 
@@ -25,33 +26,37 @@ struct host {
     struct accesslog *accesslog; /* of every HTTP server, or NULL */
     size_t max_sessions;         /* no server can have more */
     uint64_t connections;        /* what the main unit has said, see settings.h */
-    /* Settings of the process, just before the servers of the same load take effect: what can fail is done beside what
-     * is there. False: [error] says why not, and nothing is left of it. Both may be NULL. */
-    bool (*prepare)(struct host *host, const struct process_settings *settings, char *error, size_t error_bytes);
-    /* Afterwards, when prepare was true: they hold from now on (or not: the load has failed after all). */
+    /* Settings of the process, just before the servers of the same load take effect: what can fail
+     * is done beside what is there. False: [error] says why not, and nothing is left of it. Both
+     * may be NULL. */
+    bool (*prepare)(struct host *host, const struct process_settings *settings, char *error,
+                    size_t error_bytes);
+    /* Afterwards, when prepare was true: they hold from now on (or not: the load has failed after
+     * all). */
     void (*settle)(struct host *host, const struct process_settings *settings, bool is_taken);
     /* A server that was told to end has ended; may be NULL. */
     void (*on_left)(struct host *host);
 
     /* read-only */
     struct loop *loop;
-    struct mem_owner owner;  /* "scripts": all but the heaps, which have owners of their own */
+    struct mem_owner owner; /* "scripts": all but the heaps, which have owners of their own */
     struct list_node units;
     struct list_node leaving; /* live servers that only wait for their last sessions (declare.h) */
-    struct list_node trees;  /* file trees in use (tree.h) */
-    struct work_lane *lane;  /* reads of scripts, and other short jobs on files */
+    struct list_node trees;   /* file trees in use (tree.h) */
+    struct work_lane *lane;   /* reads of scripts, and other short jobs on files */
     struct work_lane *blocking; /* medusa.work: made when it is first used, or NULL */
-    unsigned version_count;  /* Lua states that exist, in all units */
+    unsigned version_count;     /* Lua states that exist, in all units */
 
     /* private to l_task.c */
     struct pool tasks;
-    struct pool links; /* l_link.c */
+    struct pool links;      /* l_link.c */
     struct list_node ready; /* tasks to go on with at the end of the turn */
     struct loop_deferred run_ready;
     struct l_task *running; /* whose Lua code is on the C stack, or NULL */
     struct watchdog *watchdog;
-    struct lua_State *volatile running_L; /* the coroutine of it that runs: for the watchdog's signal */
-    volatile unsigned ticks;              /* periods that the present entry into Lua has lasted */
+    struct lua_State
+        *volatile running_L; /* the coroutine of it that runs: for the watchdog's signal */
+    volatile unsigned ticks; /* periods that the present entry into Lua has lasted */
 
     /* private to host_net.c */
     struct resolver *resolver; /* made when they are first used, or NULL */
@@ -74,7 +79,6 @@ struct host {
     struct list_node subs;
     struct mail *mail; /* is being published */
     uint64_t letters_dropped;
-
 };
 
 /* What units there are and their heaps, to the log. */

@@ -3,8 +3,8 @@
 
 #include "base/buf.h"
 #include "base/check.h"
-#include "wire/uri.h"
 #include "script/l_task.h"
+#include "wire/uri.h"
 
 static struct live_http *of_live(struct live *l)
 {
@@ -38,7 +38,8 @@ static void add_slash(struct exchange *ex)
     }
     struct fmt f = fmt_on(text, room);
     fmt_put(&f, SLICE("Location: "));
-    uri_path_encode(ex->whole_path, &f); /* as sent it could begin with "//", which leads to another host */
+    uri_path_encode(ex->whole_path,
+                    &f); /* as sent it could begin with "//", which leads to another host */
     fmt_char(&f, '/');
     if (req->query.p) {
         fmt_char(&f, '?');
@@ -66,7 +67,8 @@ static void send_text(struct exchange *ex, struct buf *text)
     exchange_send(ex, 200, SLICE("Content-Type: text/plain; charset=utf-8\r\n"), buf_slice(text));
 }
 
-static void go_to(struct version *v, const struct target *target, struct exchange *ex, struct route_match *match)
+static void go_to(struct version *v, const struct target *target, struct exchange *ex,
+                  struct route_match *match)
 {
     if (target->function != LUA_NOREF) {
         l_request_start(v, target, ex, match);
@@ -80,7 +82,8 @@ static void go_to(struct version *v, const struct target *target, struct exchang
         target->handler->ops->handle(target->handler, ex);
 }
 
-/* An exchange holds the version that answers it: a reload while it is at work changes nothing for it. */
+/* An exchange holds the version that answers it: a reload while it is at work changes nothing for
+ * it. */
 static void release_version(struct exchange *ex)
 {
     struct version *v = ex->owner;
@@ -116,7 +119,8 @@ static void answer(struct http_handler *h, struct exchange *ex)
 
 static struct live *make(struct declared *d)
 {
-    static const struct http_handler_ops ops = {.name = "script", .any_method = true, .handle = answer};
+    static const struct http_handler_ops ops = {
+        .name = "script", .any_method = true, .handle = answer};
     struct host *host = d->version->host;
     struct declared_http *dh = CONTAINER_OF(d, struct declared_http, base);
     struct live_http *lh = mem_alloc0(&host->owner, sizeof *lh);

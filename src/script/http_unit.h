@@ -1,6 +1,8 @@
-/* http_unit: HTTP servers that scripts declare: the live server, its routes, and how a request reaches a Lua function.
+/* http_unit: HTTP servers that scripts declare: the live server, its routes, and how a request
+ * reaches a Lua function.
  *
- *     exchange -> answer() -> route_find -> a C handler, or l_request_start -> task -> the function -> l_reply
+ *     exchange -> answer() -> route_find -> a C handler, or l_request_start -> task -> the function
+ * -> l_reply
  */
 #ifndef SCRIPT_HTTP_UNIT_H
 #define SCRIPT_HTTP_UNIT_H
@@ -42,7 +44,8 @@ extern const struct server_kind http_kind;
 /* Reads all but routes and listen from the table at index 1 (l_http_options.c). RAISES. */
 void l_http_read_settings(lua_State *L, struct declared_http *d);
 
-/* A C handler as a Lua value: medusa.http.files(...) and its kin return one. [hold] is released with it (may be NULL). RAISES. */
+/* A C handler as a Lua value: medusa.http.files(...) and its kin return one. [hold] is released
+ * with it (may be NULL). RAISES. */
 void l_push_handler(lua_State *L, struct http_handler *handler);
 /* The same for one path of its tree only, whatever the request's is. RAISES. */
 void l_push_file_handler(lua_State *L, struct http_handler *handler, slice path);
@@ -65,24 +68,29 @@ struct l_request {
     struct l_task *task;
     struct route_match *match;     /* in the exchange's arena; NULL without parameters */
     struct http_handler *delegate; /* answers when the function has returned ... */
-    slice delegate_path;           /* ... for this path, in the exchange's arena; .p NULL: for what the route left of it */
+    slice delegate_path; /* ... for this path, in the exchange's arena; .p NULL: for what the route
+                            left of it */
     struct l_body body;
-    struct l_events *events;       /* its answer, when that is a stream of events; kept in the table of its fields */
-    struct list_node uploads;      /* of its form: upload.h */
+    struct l_events
+        *events; /* its answer, when that is a stream of events; kept in the table of its fields */
+    struct list_node uploads; /* of its form: upload.h */
     bool waits_for_room;
     int16_t fail_status; /* the server's own page for this status is the answer */
 };
 
 /* Calls the target's function for the exchange. */
-void l_request_start(struct version *v, const struct target *target, struct exchange *ex, const struct route_match *match);
+void l_request_start(struct version *v, const struct target *target, struct exchange *ex,
+                     const struct route_match *match);
 
 /* The request at [at], still alive; RAISES. */
 struct l_request *l_check_request(lua_State *L, int at);
 
-/* Answers with the value(s) from index [first] on to the top of L: see the manual, "What a handler returns". RAISES. */
+/* Answers with the value(s) from index [first] on to the top of L: see the manual, "What a handler
+ * returns". RAISES. */
 void l_reply(lua_State *L, struct l_request *r, int first);
 
-/* The handler at [at] answers the request when the function has returned. False: there is none. RAISES. */
+/* The handler at [at] answers the request when the function has returned. False: there is none.
+ * RAISES. */
 bool l_delegate(lua_State *L, struct l_request *r, int at);
 
 /* Adds the fields of the table at [at] ({Name = value or {values}}) to the response. RAISES. */
@@ -108,10 +116,11 @@ void l_events_on_room(struct l_events *e);
 /* What has come was taken, or nobody will. */
 void l_body_free(struct version *v, struct l_request *r);
 int l_request_form(lua_State *L); /* l_form.c */
-/* Asks for the body when nobody has yet: whole, or in pieces (what has come stands in r->body, and not much more comes before
- * exchange_resume_body). RAISES. */
+/* Asks for the body when nobody has yet: whole, or in pieces (what has come stands in r->body, and
+ * not much more comes before exchange_resume_body). RAISES. */
 void l_body_begin(lua_State *L, struct l_request *r, bool is_streamed);
-/* To be returned by a binding function: k goes on when more has come, the body has ended or the request is over. RAISES. */
+/* To be returned by a binding function: k goes on when more has come, the body has ended or the
+ * request is over. RAISES. */
 int l_body_wait(lua_State *L, struct l_request *r, lua_KFunction k);
 /* What is returned then. RAISES. */
 int l_body_give_broken(lua_State *L, const struct l_request *r);

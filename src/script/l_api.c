@@ -164,10 +164,12 @@ void l_where(lua_State *L, char *out, size_t bytes)
 
 #define OPTIONS_MAX 64
 
-static void refuse_unknown(lua_State *L, const char *what, const struct l_option *rows, size_t count)
+static void refuse_unknown(lua_State *L, const char *what, const struct l_option *rows,
+                           size_t count)
 {
     if (lua_type(L, -2) != LUA_TSTRING)
-        luaL_error(L, "%s: there is no option [%s]; its options have names", what, luaL_tolstring(L, -2, NULL));
+        luaL_error(L, "%s: there is no option [%s]; its options have names", what,
+                   luaL_tolstring(L, -2, NULL));
     slice names[OPTIONS_MAX];
     for (size_t i = 0; i < count; i++)
         names[i] = slice_str(rows[i].name);
@@ -187,7 +189,8 @@ static void refuse_unknown(lua_State *L, const char *what, const struct l_option
 
 static void wrong(lua_State *L, const char *what, const struct l_option *row, const char *expected)
 {
-    luaL_error(L, "%s: %s: %s is expected, not %s", what, row->name, expected, luaL_tolstring(L, -1, NULL));
+    luaL_error(L, "%s: %s: %s is expected, not %s", what, row->name, expected,
+               luaL_tolstring(L, -1, NULL));
 }
 
 /* The value stands on the top of the stack. */
@@ -210,7 +213,9 @@ static void set_option(lua_State *L, const char *what, const struct l_option *ro
     case OPTION_SIZE:
     case OPTION_COUNT:
         if (!size_of(L, -1, &number))
-            wrong(L, what, row, row->kind == OPTION_SIZE ? "a size (bytes, or text like \"64K\")" : "a whole number");
+            wrong(L, what, row,
+                  row->kind == OPTION_SIZE ? "a size (bytes, or text like \"64K\")"
+                                           : "a whole number");
         *(uint64_t *)(into + row->at) = number;
         break;
     case OPTION_OTHER:
@@ -232,7 +237,8 @@ static const struct l_option *find(lua_State *L, const struct l_option *rows, si
     return NULL;
 }
 
-void l_read_options(lua_State *L, int index, const char *what, const struct l_option *rows, size_t count, void *into)
+void l_read_options(lua_State *L, int index, const char *what, const struct l_option *rows,
+                    size_t count, void *into)
 {
     index = lua_absindex(L, index);
     if (!lua_istable(L, index))

@@ -1,5 +1,6 @@
-/* l_api: how functions are bound: each by a row that says its name, arguments and what it does; the help and the
- * reference are made from the same rows. And tables of options, in which a misspelt name is refused. */
+/* l_api: how functions are bound: each by a row that says its name, arguments and what it does; the
+ * help and the reference are made from the same rows. And tables of options, in which a misspelt
+ * name is refused. */
 #ifndef SCRIPT_L_API_H
 #define SCRIPT_L_API_H
 
@@ -18,20 +19,43 @@ struct l_function {
     bool waits;            /* the calling task may be suspended */
 };
 
-/* Sets the rows' functions in the table on the top of the stack, under the last part of their names. RAISES. */
+/* Sets the rows' functions in the table on the top of the stack, under the last part of their
+ * names. RAISES. */
 void l_set_functions(lua_State *L, const struct l_function *rows, size_t count);
 
-/* All described functions, module by module, for the help: the [i]th array; NULL after the last. (l_described.c: add yours
- * there.) */
+/* All described functions, module by module, for the help: the [i]th array; NULL after the last.
+ * (l_described.c: add yours there.) */
 const struct l_function *l_described(size_t i, size_t *count_out);
-/* The options of the function of that name ("medusa.http.server"), for the help; NULL: it has none. */
+/* The options of the function of that name ("medusa.http.server"), for the help; NULL: it has none.
+ */
 const struct l_option *l_described_options(slice function, size_t *count_out);
 
 /* ---- Objects ---- */
 
-enum l_meta { META_REQUEST, META_CONN, META_HANDLER, META_DECLARED, META_TREE, META_TASK, META_UPLOAD, META_EVENTS,
-              META_UDP, META_RESPONSE, META_DB, META_SUB, META_TIMER, META_TRANSACTION, META_FILE, META_HEADERS, META_LOOKUP, META_HASH,
-              META_JSON_ARRAY, META_JOB, META_MODULE, META_BLOB };
+enum l_meta {
+    META_REQUEST,
+    META_CONN,
+    META_HANDLER,
+    META_DECLARED,
+    META_TREE,
+    META_TASK,
+    META_UPLOAD,
+    META_EVENTS,
+    META_UDP,
+    META_RESPONSE,
+    META_DB,
+    META_SUB,
+    META_TIMER,
+    META_TRANSACTION,
+    META_FILE,
+    META_HEADERS,
+    META_LOOKUP,
+    META_HASH,
+    META_JSON_ARRAY,
+    META_JOB,
+    META_MODULE,
+    META_BLOB
+};
 _Static_assert(META_BLOB < L_META_COUNT, "unit.h keeps room for all");
 
 /* A kind of object. */
@@ -40,8 +64,9 @@ struct l_class {
     const char *name; /* __name: what errors call it */
     const struct l_function *methods;
     size_t count;
-    lua_CFunction index; /* __index, with the table of methods as its upvalue; NULL: the table itself is it */
-    lua_CFunction gc;    /* may be NULL */
+    lua_CFunction
+        index; /* __index, with the table of methods as its upvalue; NULL: the table itself is it */
+    lua_CFunction gc; /* may be NULL */
 };
 
 /* Makes the metatable of a class and keeps it in the version. RAISES. */
@@ -62,9 +87,10 @@ int l_setmetatable_safely(lua_State *L); /* without __gc */
 
 /* ---- Arguments ---- */
 
-slice l_check_slice(lua_State *L, int at);              /* a string (or number); RAISES */
-slice l_opt_slice(lua_State *L, int at);                /* .p == NULL for nil */
-/* A time in seconds (number, fractions allowed) or as text ("500ms", "2m"), in milliseconds. RAISES. */
+slice l_check_slice(lua_State *L, int at); /* a string (or number); RAISES */
+slice l_opt_slice(lua_State *L, int at);   /* .p == NULL for nil */
+/* A time in seconds (number, fractions allowed) or as text ("500ms", "2m"), in milliseconds.
+ * RAISES. */
 int64_t l_check_time(lua_State *L, int at);
 /* A size in bytes as a number or as text ("64K"). RAISES. */
 uint64_t l_check_size(lua_State *L, int at);
@@ -74,11 +100,11 @@ void l_push_slice(lua_State *L, slice s);
 /* ---- Tables of options ---- */
 
 enum l_option_kind {
-    OPTION_SIZE,     /* uint64_t bytes */
-    OPTION_TIME,     /* int64_t ms */
-    OPTION_COUNT,    /* uint64_t */
-    OPTION_BOOL,     /* bool */
-    OPTION_OTHER,    /* allowed; its reader takes it from the table itself */
+    OPTION_SIZE,  /* uint64_t bytes */
+    OPTION_TIME,  /* int64_t ms */
+    OPTION_COUNT, /* uint64_t */
+    OPTION_BOOL,  /* bool */
+    OPTION_OTHER, /* allowed; its reader takes it from the table itself */
 };
 
 struct l_option {
@@ -89,19 +115,21 @@ struct l_option {
     const char *text; /* for the help */
 };
 
-/* Reads the table at [index] of L into *into. An unknown name, a wrong type or a value out of range RAISES, with the
- * nearest known name. [what] is the function's name for the message. */
-void l_read_options(lua_State *L, int index, const char *what, const struct l_option *rows, size_t count, void *into);
+/* Reads the table at [index] of L into *into. An unknown name, a wrong type or a value out of range
+ * RAISES, with the nearest known name. [what] is the function's name for the message. */
+void l_read_options(lua_State *L, int index, const char *what, const struct l_option *rows,
+                    size_t count, void *into);
 
 /* "file:line" of the script code that called. */
 void l_where(lua_State *L, char *out, size_t bytes);
 
-/* A declaration of the version that is being loaded: a zeroed userdata of [bytes] with struct declared at its head, which lives as long
- * as the version. RAISES when nothing is being loaded. */
+/* A declaration of the version that is being loaded: a zeroed userdata of [bytes] with struct
+ * declared at its head, which lives as long as the version. RAISES when nothing is being loaded. */
 void *l_declare(lua_State *L, const struct server_kind *kind, size_t bytes, const char *what);
 
 /* Reads the option "listen" of the table at index 1 into [listen] (LISTEN_MAX). RAISES. */
-void l_declare_listen(lua_State *L, struct declared *base, const char *what, struct listen_at *listen);
+void l_declare_listen(lua_State *L, struct declared *base, const char *what,
+                      struct listen_at *listen);
 /* Its option "unix_mode". RAISES. */
 void l_declare_unix_mode(lua_State *L, const char *what, struct server_settings *settings);
 

@@ -1,7 +1,8 @@
 /* l_base: Lua's own libraries as scripts see them.
  *
- * Left out is what would block or end the process (io, os.execute, os.exit), what could break Lua itself (binary chunks, most of
- * debug, finalizers: no hook can interrupt those), and package: require is ours (l_include.c). */
+ * Left out is what would block or end the process (io, os.execute, os.exit), what could break Lua
+ * itself (binary chunks, most of debug, finalizers: no hook can interrupt those), and package:
+ * require is ours (l_include.c). */
 #include "script/l_api.h"
 #include "script/l_task.h"
 #include "script/libs.h"
@@ -58,7 +59,8 @@ int l_setmetatable_safely(lua_State *L)
         lua_pushliteral(L, "__gc");
         lua_rawget(L, 2);
         if (!lua_isnil(L, -1))
-            return luaL_error(L, "__gc is not available: use a <close> variable (local x <close> = ...)");
+            return luaL_error(
+                L, "__gc is not available: use a <close> variable (local x <close> = ...)");
         lua_pop(L, 1);
     }
     if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
@@ -101,13 +103,15 @@ static int l_print(lua_State *L)
     char room[LOG_LINE_MAX];
     struct fmt f = fmt_on(room, sizeof room);
     log_escape(&f, slice_head(l_check_slice(L, -1), 200));
-    log_line(v->host->log, LOG_NOTICE, "script.print", "%s: %.*s", v->unit->name, SLICE_ARGS(fmt_done(&f)));
+    log_line(v->host->log, LOG_NOTICE, "script.print", "%s: %.*s", v->unit->name,
+             SLICE_ARGS(fmt_done(&f)));
     return 0;
 }
 
 static int refuse_dofile(lua_State *L)
 {
-    return luaL_error(L, "dofile and loadfile are not available: use medusa.include(path) or require(name)");
+    return luaL_error(
+        L, "dofile and loadfile are not available: use medusa.include(path) or require(name)");
 }
 
 static void replace_globals(lua_State *L)

@@ -1,7 +1,7 @@
 /* l_body: a request's body, whole or piece by piece.
  *
- * Bytes come outside of Lua and are kept in memory that is charged to the script; a function that takes pieces slower than they
- * come makes the client wait. */
+ * Bytes come outside of Lua and are kept in memory that is charged to the script; a function that
+ * takes pieces slower than they come makes the client wait. */
 #include "script/http_unit.h"
 #include "script/l_task.h"
 
@@ -131,7 +131,8 @@ static int give_piece(lua_State *L, int status, lua_KContext ctx)
     if (r->body.has_ended)
         return 0;
     exchange_resume_body(r->ex);
-    return r->ex && (r->body.n || r->body.has_ended) ? give_piece(L, LUA_OK, 0) : l_body_wait(L, r, give_piece);
+    return r->ex && (r->body.n || r->body.has_ended) ? give_piece(L, LUA_OK, 0)
+                                                     : l_body_wait(L, r, give_piece);
 }
 
 int l_request_read(lua_State *L)

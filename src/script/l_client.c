@@ -404,7 +404,12 @@ const size_t l_response_method_count = COUNT_OF(l_response_methods);
 
 void l_open_client(lua_State *L)
 {
-    const struct l_class class = {.meta = META_RESPONSE, .name = "response", .methods = l_response_methods, .count = COUNT_OF(l_response_methods), .index = get_index, .gc = collect};
+    const struct l_class class = {.meta = META_RESPONSE,
+                                  .name = "response",
+                                  .methods = l_response_methods,
+                                  .count = COUNT_OF(l_response_methods),
+                                  .index = get_index,
+                                  .gc = collect};
     l_make_meta(L, &class);
     lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_RESPONSE]);
     lua_pushcfunction(L, l_close);

@@ -164,7 +164,8 @@ static int read_line(lua_State *L, int status, lua_KContext ctx)
     if (!c)
         return l_fail(L, "closed");
     slice line;
-    ssize_t used = frame_line_find(stream_peek(c->stream), &c->scanned, (size_t)lua_tointeger(L, 2), &line);
+    ssize_t used =
+        frame_line_find(stream_peek(c->stream), &c->scanned, (size_t)lua_tointeger(L, 2), &line);
     if (used > 0)
         return take(L, c, line, (size_t)used);
     if (used < 0)
@@ -266,7 +267,8 @@ static int read_until(lua_State *L, int status, lua_KContext ctx)
     size_t n;
     const char *end = lua_tolstring(L, 2, &n);
     slice block;
-    ssize_t used = frame_line_find_until(stream_peek(c->stream), slice_of(end, n), &c->scanned, (size_t)lua_tointeger(L, 3), &block);
+    ssize_t used = frame_line_find_until(stream_peek(c->stream), slice_of(end, n), &c->scanned,
+                                         (size_t)lua_tointeger(L, 3), &block);
     if (used > 0)
         return take(L, c, block, (size_t)used);
     if (used < 0)
@@ -290,7 +292,8 @@ static bool can_write(const struct conn *c)
     return stream_is_open(c->stream) && !stream_is_shut(c->stream);
 }
 
-/* Pushes from the arguments' bytes [from] on, until they end or the stream is full; where it stopped. < 0: it is over. */
+/* Pushes from the arguments' bytes [from] on, until they end or the stream is full; where it
+ * stopped. < 0: it is over. */
 static lua_KContext push_from(lua_State *L, struct conn *c, lua_KContext from)
 {
     lua_KContext before = 0;
@@ -365,7 +368,8 @@ struct pipe_ends {
     const struct l_conn *from, *to;
 };
 
-/* The task is the reader of the one and the writer of the other, so that it hears of the end of either. */
+/* The task is the reader of the one and the writer of the other, so that it hears of the end of
+ * either. */
 static void leave_pipe(struct l_task *t, void *what)
 {
     const struct pipe_ends *ends = what;
@@ -486,9 +490,13 @@ static int l_peer(lua_State *L)
     return 2;
 }
 
-/* A script may put fields of its own into a connection. */
+/* A script may put fields of its own into a connection. Upvalue 1: the table of methods, which would hide one of that name. */
 static int new_index(lua_State *L)
 {
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
+        return luaL_error(L, "conn.%s is a method: a field of your own needs another name", lua_tostring(L, 2));
+    lua_settop(L, 3);
     if (lua_getiuservalue(L, 1, 1) != LUA_TTABLE) {
         lua_pop(L, 1);
         lua_createtable(L, 0, 2);
@@ -516,21 +524,28 @@ static int get_index(lua_State *L)
 
 const struct l_function l_conn_methods[] = {
     {"conn:read_line", l_read_line, "([max]) -> line | nil, error",
-     "The next line without its end (LF or CR LF). nil and \"closed\", \"timeout\" or \"line too long\" (more than max bytes: the server's max_line).",
+     "The next line without its end (LF or CR LF). nil and \"closed\", \"timeout\" or \"line too "
+     "long\" (more than max bytes: the server's max_line).",
      true},
-    {"conn:lines", l_lines, "([max]) -> iterator", "for line in conn:lines() do ... end: until the client closes or is too slow.", true},
+    {"conn:lines", l_lines, "([max]) -> iterator",
+     "for line in conn:lines() do ... end: until the client closes or is too slow.", true},
     {"conn:read", l_read, "([count]) -> bytes | nil, error",
      "Exactly count bytes; without count, what is there, waiting until there is something.", true},
-    {"conn:read_until", l_read_until, "(end, [max]) -> bytes | nil, error", "What comes before the text end, which is taken too.", true},
+    {"conn:read_until", l_read_until, "(end, [max]) -> bytes | nil, error",
+     "What comes before the text end, which is taken too.", true},
     {"conn:write", l_write, "(text, ...) -> conn | nil, error",
      "Sends; waits while the client takes less than it is given.", true},
     {"conn:pipe_to", l_pipe_to, "(other) -> bytes | nil, error",
-     "Copies everything that comes, until the other side ends, to another connection, no faster than that one takes it. Then "
-     "other:shutdown() hands the end on.", true},
+     "Copies everything that comes, until the other side ends, to another connection, no faster "
+     "than that one takes it. Then "
+     "other:shutdown() hands the end on.",
+     true},
     {"conn:shutdown", l_shutdown, "() -> conn | nil, error",
-     "Sends what was written, then tells the other side that no more will come. It can still be read from."},
+     "Sends what was written, then tells the other side that no more will come. It can still be "
+     "read from."},
     {"conn:deadline", l_deadline, "([time]) -> conn",
-     "From that time on, counted from now, reads and writes return nil, \"timeout\". Without a time there is no deadline."},
+     "From that time on, counted from now, reads and writes return nil, \"timeout\". Without a "
+     "time there is no deadline."},
     {"conn:close", l_close, "()", "Sends what was written, then ends the connection."},
     {"conn:is_open", l_is_open, "() -> boolean", "False when it was closed by either side."},
     {"conn:peer", l_peer, "() -> address, port", "Who is at the other end."},
@@ -547,8 +562,11 @@ void l_open_conn(lua_State *L)
                                          .gc = collect};
     l_make_meta(L, &class);
     lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_CONN]);
-    lua_pushcfunction(L, new_index);
-    lua_setfield(L, -2, "__newindex");
+    lua_getfield(L, -1, "__index");
+    lua_getupvalue(L, -1, 1);
+    lua_pushcclosure(L, new_index, 1);
+    lua_setfield(L, -3, "__newindex");
+    lua_pop(L, 1);
     lua_pushcfunction(L, l_close);
     lua_setfield(L, -2, "__close");
     lua_pop(L, 1);

@@ -16,7 +16,8 @@ static int put_log(lua_State *L, enum log_level level)
     char room[LOG_LINE_MAX];
     struct fmt f = fmt_on(room, sizeof room);
     log_escape(&f, slice_head(l_check_slice(L, 1), 200));
-    log_line(v->host->log, level, "script.log", "%s: %.*s", v->unit->name, SLICE_ARGS(fmt_done(&f)));
+    log_line(v->host->log, level, "script.log", "%s: %.*s", v->unit->name,
+             SLICE_ARGS(fmt_done(&f)));
     return 0;
 }
 
@@ -99,12 +100,14 @@ static int l_spawn(lua_State *L)
     return 1;
 }
 
-/* A timer's task: its stack holds the function (1), the period in ms (2) and whether it repeats (3). */
+/* A timer's task: its stack holds the function (1), the period in ms (2) and whether it repeats
+ * (3). */
 static int wait_for_timer(lua_State *L);
 
 static int traceback(lua_State *L)
 {
-    luaL_traceback(L, L, lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : luaL_typename(L, 1), 1);
+    luaL_traceback(L, L, lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : luaL_typename(L, 1),
+                   1);
     return 1;
 }
 
@@ -181,23 +184,30 @@ static int collect_handle(lua_State *L)
 const struct l_function l_core_functions[] = {
     {"medusa.log", l_log_notice, "(text)", "Writes a line to the log."},
     {"medusa.warn", l_log_warning, "(text)", "Writes a line to the log as a warning."},
-    {"medusa.now", l_now, "() -> seconds", "Monotonic time in seconds, with milliseconds: for measuring."},
+    {"medusa.now", l_now, "() -> seconds",
+     "Monotonic time in seconds, with milliseconds: for measuring."},
     {"medusa.time", l_time, "() -> seconds", "Seconds since 1970, with milliseconds."},
-    {"medusa.sleep", l_sleep, "(time)", "Waits that long: seconds (0.5) or text (\"500ms\", \"2m\", \"1h\").", true},
+    {"medusa.sleep", l_sleep, "(time)",
+     "Waits that long: seconds (0.5) or text (\"500ms\", \"2m\", \"1h\").", true},
     {"medusa.spawn", l_spawn, "(function, ...) -> task",
-     "Runs function(...) as a task of its own, from the end of this turn on. It is ended when the script is replaced; an error in it is "
+     "Runs function(...) as a task of its own, from the end of this turn on. It is ended when the "
+     "script is replaced; an error in it is "
      "logged."},
-    {"medusa.after", l_after, "(time, function) -> task", "Calls function() once, that time from now."},
+    {"medusa.after", l_after, "(time, function) -> task",
+     "Calls function() once, that time from now."},
     {"medusa.every", l_every, "(time, function) -> task",
-     "Calls function() again and again, with that time between its end and its next call. An error is logged and does not stop it."},
+     "Calls function() again and again, with that time between its end and its next call. An error "
+     "is logged and does not stop it."},
 };
 
 const struct l_function l_task_methods[] = {
-    {"task:cancel", l_cancel, "()", "Ends the task: it does not come back from where it waits; its <close> variables are closed."},
+    {"task:cancel", l_cancel, "()",
+     "Ends the task: it does not come back from where it waits; its <close> variables are closed."},
     {"task:is_running", l_is_running, "() -> boolean", "False when it has ended."},
 };
 
-const size_t l_core_count = COUNT_OF(l_core_functions), l_task_method_count = COUNT_OF(l_task_methods);
+const size_t l_core_count = COUNT_OF(l_core_functions),
+             l_task_method_count = COUNT_OF(l_task_methods);
 
 void l_open_core(lua_State *L)
 {

@@ -1,8 +1,10 @@
-/* l_coroutine: the library coroutine, so that code inside a user's coroutine may wait for the loop like any other.
+/* l_coroutine: the library coroutine, so that code inside a user's coroutine may wait for the loop
+ * like any other.
  *
- * A binding function that waits yields; inside coroutine.wrap that would hand the word to whoever resumed it. So our resume
- * looks at what it was: a user's yield ends the resume; a wait of the task is passed on outwards, and when the task goes
- * on, the inner coroutine is resumed again where it was. */
+ * A binding function that waits yields; inside coroutine.wrap that would hand the word to whoever
+ * resumed it. So our resume looks at what it was: a user's yield ends the resume; a wait of the
+ * task is passed on outwards, and when the task goes on, the inner coroutine is resumed again where
+ * it was. */
 #include "script/l_task.h"
 #include "script/libs.h"
 
@@ -84,8 +86,9 @@ static int begin(lua_State *L, lua_State *co, lua_KContext ctx)
     if (co != L && (!l_task_current(L) || version_is_waiting(co)))
         return refuse(L, ctx, "cannot resume a coroutine that waits, or that is a task's own");
     if (co == L || (lua_status(co) == LUA_OK && lua_gettop(co) == 0))
-        return refuse(L, ctx, co == L ? "cannot resume non-suspended coroutine"
-                                      : "cannot resume dead coroutine");
+        return refuse(L, ctx,
+                      co == L ? "cannot resume non-suspended coroutine"
+                              : "cannot resume dead coroutine");
     if (!lua_checkstack(co, nargs))
         return refuse(L, ctx, "too many arguments to resume");
     lua_xmove(L, co, nargs);
@@ -121,7 +124,7 @@ static int co_wrap(lua_State *L)
     return 1;
 }
 
-static int co_yield(lua_State *L)
+static int co_yield (lua_State *L)
 {
     struct l_task *t = l_task_current(L);
     if (t && t->co == L)
@@ -159,10 +162,10 @@ static int co_running(lua_State *L)
 /* The rest of the library is Lua's own. */
 void l_open_coroutine(lua_State *L)
 {
-    static const luaL_Reg ours[] = {{"create", co_create},           {"resume", co_resume},
-                                    {"wrap", co_wrap},               {"yield", co_yield},
-                                    {"isyieldable", co_isyieldable}, {"running", co_running},
-                                    {NULL, NULL}};
+    static const luaL_Reg ours[] = {
+        {"create", co_create}, {"resume", co_resume},           {"wrap", co_wrap},
+        {"yield", co_yield },  {"isyieldable", co_isyieldable}, {"running", co_running},
+        {NULL, NULL}};
     lua_getglobal(L, "coroutine");
     luaL_setfuncs(L, ours, 0);
     lua_getfield(L, -1, "close");

@@ -7,11 +7,14 @@
 static void read_address(lua_State *L, const char *what, struct listen_at *at)
 {
     if (lua_type(L, -1) != LUA_TSTRING && !lua_isinteger(L, -1))
-        luaL_error(L, "%s: listen: an address is expected (\":8080\", \"127.0.0.1:80\", \"unix:/path\") or a list of them, not %s",
+        luaL_error(L,
+                   "%s: listen: an address is expected (\":8080\", \"127.0.0.1:80\", "
+                   "\"unix:/path\") or a list of them, not %s",
                    what, luaL_typename(L, -1));
     slice text = l_check_slice(L, -1);
     if (text.n >= sizeof at->text)
-        luaL_error(L, "%s: listen: an address is at most %d bytes long", what, (int)sizeof at->text - 1);
+        luaL_error(L, "%s: listen: an address is at most %d bytes long", what,
+                   (int)sizeof at->text - 1);
     memcpy(at->text, text.p, text.n + 1);
     at->proxied = slice_has_suffix(text, SLICE(",proxy"));
     const char *why;
@@ -62,13 +65,15 @@ void l_declare_unix_mode(lua_State *L, const char *what, struct server_settings 
     char *end = NULL;
     unsigned long mode = strtoul(text, &end, 8);
     if (type != LUA_TNIL && (!text[0] || *end || mode > 0777 || text[0] < '0' || text[0] > '7'))
-        luaL_error(L, "%s: unix_mode: permissions as octal text are expected, as in \"0660\"", what);
+        luaL_error(L, "%s: unix_mode: permissions as octal text are expected, as in \"0660\"",
+                   what);
     if (type != LUA_TNIL)
         settings->unix_mode = (mode_t)mode;
     lua_pop(L, 1);
 }
 
-void l_declare_listen(lua_State *L, struct declared *base, const char *what, struct listen_at *listen)
+void l_declare_listen(lua_State *L, struct declared *base, const char *what,
+                      struct listen_at *listen)
 {
     base->listen = listen;
     base->listen_count = read_listen(L, what, listen);

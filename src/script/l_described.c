@@ -3,43 +3,43 @@
 #include "script/l_api.h"
 
 /* The order is that of the help and the reference. */
-#define FUNCTIONS(X)                                                                                                   \
-    X(l_core_functions, l_core_count)                                                                                  \
-    X(l_process_functions, l_process_function_count)                                                                   \
-    X(l_task_methods, l_task_method_count)                                                                             \
-    X(l_unit_functions, l_unit_function_count)                                                                         \
-    X(l_include_functions, l_include_function_count)                                                                   \
-    X(l_require_functions, l_require_function_count)                                                                   \
-    X(l_work_functions, l_work_function_count)                                                                         \
-    X(l_http_functions, l_http_function_count)                                                                         \
-    X(l_request_field_rows, l_request_field_row_count)                                                                 \
-    X(l_request_methods, l_request_method_count)                                                                       \
-    X(l_upload_methods, l_upload_method_count)                                                                         \
-    X(l_events_methods, l_events_method_count)                                                                         \
-    X(l_http_files_functions, l_http_files_function_count)                                                             \
-    X(l_wrapper_functions, l_wrapper_function_count)                                                                   \
-    X(l_client_functions, l_client_function_count)                                                                     \
-    X(l_response_methods, l_response_method_count)                                                                     \
-    X(l_tcp_functions, l_tcp_function_count)                                                                           \
-    X(l_net_functions, l_net_function_count)                                                                           \
-    X(l_conn_methods, l_conn_method_count)                                                                             \
-    X(l_udp_functions, l_udp_function_count)                                                                           \
-    X(l_udp_methods, l_udp_method_count)                                                                               \
-    X(l_files_functions, l_files_function_count)                                                                       \
-    X(l_tree_methods, l_tree_method_count)                                                                             \
-    X(l_file_methods, l_file_method_count)                                                                             \
-    X(l_shared_functions, l_shared_function_count)                                                                     \
-    X(l_sub_functions, l_sub_function_count)                                                                           \
-    X(l_sub_methods, l_sub_method_count)                                                                               \
-    X(l_shared_journal_functions, l_shared_journal_function_count)                                                     \
-    X(l_sqlite_functions, l_sqlite_function_count)                                                                     \
-    X(l_db_methods, l_db_method_count)                                                                                 \
-    X(l_transaction_methods, l_transaction_method_count)                                                               \
-    X(l_json_functions, l_json_function_count)                                                                         \
-    X(l_encoding_functions, l_encoding_function_count)                                                                 \
-    X(l_url_functions, l_url_function_count)                                                                           \
-    X(l_hash_functions, l_hash_function_count)                                                                         \
-    X(l_hash_methods, l_hash_method_count)                                                                             \
+#define FUNCTIONS(X)                                               \
+    X(l_core_functions, l_core_count)                              \
+    X(l_process_functions, l_process_function_count)               \
+    X(l_task_methods, l_task_method_count)                         \
+    X(l_unit_functions, l_unit_function_count)                     \
+    X(l_include_functions, l_include_function_count)               \
+    X(l_require_functions, l_require_function_count)               \
+    X(l_work_functions, l_work_function_count)                     \
+    X(l_http_functions, l_http_function_count)                     \
+    X(l_request_field_rows, l_request_field_row_count)             \
+    X(l_request_methods, l_request_method_count)                   \
+    X(l_upload_methods, l_upload_method_count)                     \
+    X(l_events_methods, l_events_method_count)                     \
+    X(l_http_files_functions, l_http_files_function_count)         \
+    X(l_wrapper_functions, l_wrapper_function_count)               \
+    X(l_client_functions, l_client_function_count)                 \
+    X(l_response_methods, l_response_method_count)                 \
+    X(l_tcp_functions, l_tcp_function_count)                       \
+    X(l_net_functions, l_net_function_count)                       \
+    X(l_conn_methods, l_conn_method_count)                         \
+    X(l_udp_functions, l_udp_function_count)                       \
+    X(l_udp_methods, l_udp_method_count)                           \
+    X(l_files_functions, l_files_function_count)                   \
+    X(l_tree_methods, l_tree_method_count)                         \
+    X(l_file_methods, l_file_method_count)                         \
+    X(l_shared_functions, l_shared_function_count)                 \
+    X(l_sub_functions, l_sub_function_count)                       \
+    X(l_sub_methods, l_sub_method_count)                           \
+    X(l_shared_journal_functions, l_shared_journal_function_count) \
+    X(l_sqlite_functions, l_sqlite_function_count)                 \
+    X(l_db_methods, l_db_method_count)                             \
+    X(l_transaction_methods, l_transaction_method_count)           \
+    X(l_json_functions, l_json_function_count)                     \
+    X(l_encoding_functions, l_encoding_function_count)             \
+    X(l_url_functions, l_url_function_count)                       \
+    X(l_hash_functions, l_hash_function_count)                     \
+    X(l_hash_methods, l_hash_method_count)                         \
     X(l_random_functions, l_random_function_count)
 
 #define OPTIONS(X)                                                                      \

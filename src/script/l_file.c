@@ -167,7 +167,8 @@ static int l_close(lua_State *L)
     struct close_options options = {0};
     struct open_file *o = check_file(L, "file:close");
     if (!lua_isnoneornil(L, 2))
-        l_read_options(L, 2, "file:close", l_file_close_options, l_file_close_option_count, &options);
+        l_read_options(L, 2, "file:close", l_file_close_options, l_file_close_option_count,
+                       &options);
     if (!o)
         return l_fail(L, "closed");
     o->is_closing = true;

@@ -222,8 +222,10 @@ struct list_options {
 };
 
 const struct l_option l_tree_list_options[] = {
-    {"hidden", OPTION_BOOL, offsetof(struct list_options, hidden), 0, 0, "names that begin with a dot too"},
-    {"max", OPTION_COUNT, offsetof(struct list_options, max), 1, 1000000, "entries at most (default 10000)"},
+    {"hidden", OPTION_BOOL, offsetof(struct list_options, hidden), 0, 0,
+     "names that begin with a dot too"},
+    {"max", OPTION_COUNT, offsetof(struct list_options, max), 1, 1000000,
+     "entries at most (default 10000)"},
 };
 const size_t l_tree_list_option_count = COUNT_OF(l_tree_list_options);
 
@@ -307,7 +309,8 @@ static int l_rmdir(lua_State *L)
 }
 
 const struct l_option l_tree_rename_options[] = {
-    {"exclusive", OPTION_BOOL, offsetof(struct write_options, exclusive), 0, 0, "fail when the new name is there already"},
+    {"exclusive", OPTION_BOOL, offsetof(struct write_options, exclusive), 0, 0,
+     "fail when the new name is there already"},
 };
 const size_t l_tree_rename_option_count = COUNT_OF(l_tree_rename_options);
 

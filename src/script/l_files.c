@@ -94,7 +94,8 @@ struct tree_options {
 };
 
 const struct l_option l_files_options[] = {
-    {"write", OPTION_BOOL, offsetof(struct tree_options, can_write), 0, 0, "may files be changed through this tree?"},
+    {"write", OPTION_BOOL, offsetof(struct tree_options, can_write), 0, 0,
+     "may files be changed through this tree?"},
 };
 const size_t l_files_option_count = COUNT_OF(l_files_options);
 
@@ -124,8 +125,10 @@ struct file_options {
 #define AT(member) offsetof(struct file_options, member)
 
 const struct l_option l_http_files_options[] = {
-    {"listing", OPTION_BOOL, AT(listing), 0, 0, "a directory without an index file is listed (default false: 403)"},
-    {"hidden", OPTION_BOOL, AT(hidden), 0, 0, "names that begin with a dot are served too; else only /.well-known"},
+    {"listing", OPTION_BOOL, AT(listing), 0, 0,
+     "a directory without an index file is listed (default false: 403)"},
+    {"hidden", OPTION_BOOL, AT(hidden), 0, 0,
+     "names that begin with a dot are served too; else only /.well-known"},
     {"max_entries", OPTION_COUNT, AT(max_entries), 1, 1000000, "of a listing"},
     {"index", OPTION_OTHER, 0, 0, 0,
      "a name or a list of names that stand for their directory; false: none does"},
@@ -221,7 +224,8 @@ static int push_handler(lua_State *L)
     struct fmt f = fmt_on(lines, sizeof lines);
     struct file_options o = {.max_entries = s.max_entries, .max_age = -1};
     if (!lua_isnoneornil(L, 2)) {
-        l_read_options(L, 2, "medusa.http.files", l_http_files_options, l_http_files_option_count, &o);
+        l_read_options(L, 2, "medusa.http.files", l_http_files_options, l_http_files_option_count,
+                       &o);
         read_index(L, 2, &s);
         put_headers(L, 2, &f);
         put_cache_control(L, 2, &o, &f);
@@ -314,7 +318,8 @@ const size_t l_files_function_count = COUNT_OF(l_files_functions),
 void l_open_files(lua_State *L)
 {
     l_open_file(L);
-    const struct l_class class = {.meta = META_TREE, .name = "tree", .methods = l_tree_methods, .count = l_tree_method_count};
+    const struct l_class class = {
+        .meta = META_TREE, .name = "tree", .methods = l_tree_methods, .count = l_tree_method_count};
     l_make_meta(L, &class);
     l_set_functions(L, l_files_functions, l_files_function_count);
     lua_getfield(L, -1, "http");

@@ -244,7 +244,11 @@ const size_t l_hash_method_count = COUNT_OF(l_hash_methods);
 
 void l_open_hash(lua_State *L)
 {
-    const struct l_class class = {.meta = META_HASH, .name = "hash", .methods = l_hash_methods, .count = COUNT_OF(l_hash_methods), .gc = collect};
+    const struct l_class class = {.meta = META_HASH,
+                                  .name = "hash",
+                                  .methods = l_hash_methods,
+                                  .count = COUNT_OF(l_hash_methods),
+                                  .gc = collect};
     l_make_meta(L, &class);
     lua_createtable(L, 0, COUNT_OF(l_hash_functions));
     l_set_functions(L, l_hash_functions, COUNT_OF(l_hash_functions));

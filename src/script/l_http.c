@@ -65,7 +65,8 @@ static void add_target(lua_State *L, struct declared_http *d, slice pattern, str
     const char *why;
     if (d->target_count == d->target_room) {
         unsigned room = d->target_room ? d->target_room * 2 : 16;
-        void *p = d->targets ? mem_resize(owner, d->targets, d->target_room * sizeof *d->targets, room * sizeof *d->targets)
+        void *p = d->targets ? mem_resize(owner, d->targets, d->target_room * sizeof *d->targets,
+                                          room * sizeof *d->targets)
                              : mem_alloc(owner, room * sizeof *d->targets);
         if (!p)
             luaL_error(L, "not enough memory");
@@ -89,7 +90,8 @@ static void add_methods(lua_State *L, struct declared_http *d, slice pattern)
     lua_pushnil(L);
     while (lua_next(L, -2)) {
         if (lua_type(L, -2) != LUA_TSTRING)
-            luaL_error(L, "route \"%s\": a table names methods: {GET = function, POST = function}", pattern.p);
+            luaL_error(L, "route \"%s\": a table names methods: {GET = function, POST = function}",
+                       pattern.p);
         lua_pushfstring(L, "%s %s", lua_tostring(L, -2), pattern.p);
         lua_insert(L, -2);
         add_route(L, d, l_check_slice(L, -2));
@@ -124,8 +126,10 @@ static void add_route(lua_State *L, struct declared_http *d, slice pattern)
     default:
         target.handler = l_to_handler(L, -1);
         if (!target.handler)
-            luaL_error(L, "route \"%s\": a function, a handler, a text or a table of methods is expected, not %s", pattern.p,
-                       luaL_typename(L, -1));
+            luaL_error(L,
+                       "route \"%s\": a function, a handler, a text or a table of methods is "
+                       "expected, not %s",
+                       pattern.p, luaL_typename(L, -1));
         lua_pushvalue(L, -1);
         (void)luaL_ref(L, LUA_REGISTRYINDEX); /* lives as long as the version */
     }
@@ -138,7 +142,8 @@ static void read_routes(lua_State *L, struct declared_http *d)
     if (!d->routes)
         luaL_error(L, "not enough memory");
     if (lua_getfield(L, 1, "routes") != LUA_TTABLE)
-        luaL_error(L, "medusa.http.server: routes: a table is expected, as in routes = {[\"/\"] = function(req) ... end}");
+        luaL_error(L, "medusa.http.server: routes: a table is expected, as in routes = {[\"/\"] = "
+                      "function(req) ... end}");
     lua_pushnil(L);
     while (lua_next(L, -2)) {
         if (lua_type(L, -2) != LUA_TSTRING)
@@ -163,7 +168,8 @@ static int l_server(lua_State *L)
 
 const struct l_function l_http_functions[] = {
     {"medusa.http.server", l_server, "{listen = ADDRESS, routes = {[PATTERN] = HANDLER, ...}, ...}",
-     "Declares an HTTP server. It begins to serve when the whole script has been loaded without an error."},
+     "Declares an HTTP server. It begins to serve when the whole script has been loaded without an "
+     "error."},
 };
 const size_t l_http_function_count = COUNT_OF(l_http_functions);
 

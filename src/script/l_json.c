@@ -1,7 +1,8 @@
 /* l_json: medusa.json: text into tables and back, straight from the tokens to the Lua stack.
  *
- * JSON's null is medusa.json.null, so that it can stand in a table. A table is an array when it has no keys but 1..n; an empty
- * one is an object, unless it came from JSON as an array or was made by medusa.json.array. */
+ * JSON's null is medusa.json.null, so that it can stand in a table. A table is an array when it has
+ * no keys but 1..n; an empty one is an object, unless it came from JSON as an array or was made by
+ * medusa.json.array. */
 #include "script/l_api.h"
 #include "script/l_text.h"
 #include "script/libs.h"
@@ -50,7 +51,8 @@ static int fail_decode(lua_State *L, const struct json *j)
     return 2;
 }
 
-/* The value on the top goes into the container below it: under the key below that, or at the end of the array. */
+/* The value on the top goes into the container below it: under the key below that, or at the end of
+ * the array. */
 static void put_in(lua_State *L, const bool *is_object, lua_Integer *lengths, unsigned depth)
 {
     if (depth == 0)
@@ -125,7 +127,8 @@ static void encode_string(lua_State *L, struct l_text *out, int at)
     size_t n;
     const char *p = lua_tolstring(L, at, &n);
     if (!json_put_string(slice_of(p, n), JSON_UTF8_REFUSE, put, out))
-        luaL_error(L, "a string that is not UTF-8 cannot be JSON: encode it first (medusa.base64.encode)");
+        luaL_error(
+            L, "a string that is not UTF-8 cannot be JSON: encode it first (medusa.base64.encode)");
 }
 
 static void encode_number(lua_State *L, struct l_text *out, int at)
@@ -213,7 +216,8 @@ static void encode_object(lua_State *L, struct l_text *out, int at, unsigned dep
 static void encode_table(lua_State *L, struct l_text *out, int at, unsigned depth)
 {
     if (depth > DEPTH_MAX)
-        luaL_error(L, "a table that is nested more than %d deep (or in itself) cannot be JSON", DEPTH_MAX);
+        luaL_error(L, "a table that is nested more than %d deep (or in itself) cannot be JSON",
+                   DEPTH_MAX);
     luaL_checkstack(L, 8, "JSON is nested too deep");
     lua_Integer n = array_length(L, at);
     if (n >= 0)
@@ -272,9 +276,14 @@ static int l_array(lua_State *L)
 }
 
 const struct l_function l_json_functions[] = {
-    {"medusa.json.encode", l_encode, "(value) -> text", "A table with the keys 1..n becomes an array, any other an object; an empty one is {} unless medusa.json.array made it."},
-    {"medusa.json.decode", l_decode, "(text) -> value | nil, error", "Whole numbers become integers; null becomes medusa.json.null. The error names line and column."},
-    {"medusa.json.array", l_array, "([table]) -> table", "Marks a table as an array, so that it is [] when it is empty."},
+    {"medusa.json.encode", l_encode, "(value) -> text",
+     "A table with the keys 1..n becomes an array, any other an object; an empty one is {} unless "
+     "medusa.json.array made it."},
+    {"medusa.json.decode", l_decode, "(text) -> value | nil, error",
+     "Whole numbers become integers; null becomes medusa.json.null. The error names line and "
+     "column."},
+    {"medusa.json.array", l_array, "([table]) -> table",
+     "Marks a table as an array, so that it is [] when it is empty."},
     {"medusa.json.null", NULL, "", "What null is in Lua: a value that is equal to itself only."},
 };
 const size_t l_json_function_count = COUNT_OF(l_json_functions);

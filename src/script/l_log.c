@@ -15,8 +15,8 @@ void l_log_error(struct version *v, const char *id, slice what, const char *mess
             char who[256];
             struct fmt w = fmt_on(who, sizeof who);
             log_escape(&w, slice_head(what, 60));
-            log_line(v->host->log, LOG_ERROR, id, "%s: %.*s: %.*s", v->unit->name, SLICE_ARGS(fmt_done(&w)),
-                     SLICE_ARGS(fmt_done(&f)));
+            log_line(v->host->log, LOG_ERROR, id, "%s: %.*s: %.*s", v->unit->name,
+                     SLICE_ARGS(fmt_done(&w)), SLICE_ARGS(fmt_done(&f)));
         } else {
             log_line(v->host->log, LOG_ERROR, id, "    %.*s", SLICE_ARGS(fmt_done(&f)));
         }

@@ -4,7 +4,8 @@
 
 #include "script/unit.h"
 
-/* A message of several lines (a traceback), each a line of the log. [what] says who failed: "GET /x", "timer". */
+/* A message of several lines (a traceback), each a line of the log. [what] says who failed: "GET
+ * /x", "timer". */
 void l_log_error(struct version *v, const char *id, slice what, const char *message);
 
 #endif

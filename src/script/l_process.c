@@ -1,4 +1,5 @@
-/* l_process: settings of the process, one function each. They take effect with the load, or not at all. */
+/* l_process: settings of the process, one function each. They take effect with the load, or not at
+ * all. */
 #include "script/l_api.h"
 #include "script/libs.h"
 
@@ -15,7 +16,8 @@ static struct process_settings *settings_of(lua_State *L, const char *what)
 static void keep(lua_State *L, int at, char *to, size_t room)
 {
     slice text = l_check_slice(L, at);
-    luaL_argcheck(L, text.n > 0 && text.n < room && !memchr(text.p, 0, text.n), at, "a name is expected");
+    luaL_argcheck(L, text.n > 0 && text.n < room && !memchr(text.p, 0, text.n), at,
+                  "a name is expected");
     memcpy(to, text.p, text.n + 1);
 }
 
@@ -77,7 +79,8 @@ struct limits {
 };
 
 const struct l_option l_limits_options[] = {
-    {"heap", OPTION_SIZE, offsetof(struct limits, heap), 256 * KIB, (uint64_t)1 << 40, "memory of this script's objects (64M)"},
+    {"heap", OPTION_SIZE, offsetof(struct limits, heap), 256 * KIB, (uint64_t)1 << 40,
+     "memory of this script's objects (64M)"},
     {"slice", OPTION_TIME, offsetof(struct limits, slice), 5, 60000,
      "code that runs so long without waiting lets others go first (10ms)"},
     {"run", OPTION_TIME, offsetof(struct limits, run), 10, 3600000,
@@ -94,7 +97,8 @@ static int l_limits(lua_State *L)
     struct limits o = {.heap = v->heap_limit, .slice = v->limits.slice_ms, .run = v->limits.run_ms};
     l_read_options(L, 1, "medusa.limits", l_limits_options, l_limits_option_count, &o);
     if (o.heap < v->heap_bytes)
-        luaL_error(L, "medusa.limits: heap: the script holds %I bytes already", (lua_Integer)v->heap_bytes);
+        luaL_error(L, "medusa.limits: heap: the script holds %I bytes already",
+                   (lua_Integer)v->heap_bytes);
     if (o.run < o.slice)
         luaL_error(L, "medusa.limits: run is at least as long as slice");
     v->heap_limit = v->limits.heap_bytes = (size_t)o.heap;
@@ -104,15 +108,21 @@ static int l_limits(lua_State *L)
 }
 
 const struct l_function l_process_functions[] = {
-    {"medusa.memory", l_memory, "(size)", "Most memory for clients, caches, logs and scripts together, at least \"8M\"; 0 = no limit."},
-    {"medusa.user", l_user, "(name)", "The user to become once the ports are open, when started as root."},
-    {"medusa.access_log", l_access_log, "(path, [format])", "A line per HTTP request; \"-\" is standard output; the format is \"combined\" or \"json\"."},
-    {"medusa.log_file", l_log_file, "(path)", "Errors and notices go there instead of standard error."},
-    {"medusa.drain_timeout", l_drain_timeout, "(time)", "After SIGTERM, how long what is in flight may take (30s)."},
+    {"medusa.memory", l_memory, "(size)",
+     "Most memory for clients, caches, logs and scripts together, at least \"8M\"; 0 = no limit."},
+    {"medusa.user", l_user, "(name)",
+     "The user to become once the ports are open, when started as root."},
+    {"medusa.access_log", l_access_log, "(path, [format])",
+     "A line per HTTP request; \"-\" is standard output; the format is \"combined\" or \"json\"."},
+    {"medusa.log_file", l_log_file, "(path)",
+     "Errors and notices go there instead of standard error."},
+    {"medusa.drain_timeout", l_drain_timeout, "(time)",
+     "After SIGTERM, how long what is in flight may take (30s)."},
     {"medusa.verbose", l_verbose, "([boolean])", "Says more in the log."},
     {"medusa.limits", l_limits, "{heap = SIZE, slice = TIME, run = TIME}",
      "What this script may take, while it is loaded and from then on. What is not named stays."},
-    {"medusa.max_connections", l_max_connections, "(count)", "Most clients of each server; 0 = as many as open files allow."},
+    {"medusa.max_connections", l_max_connections, "(count)",
+     "Most clients of each server; 0 = as many as open files allow."},
 };
 const size_t l_process_function_count = COUNT_OF(l_process_functions);
 

@@ -40,7 +40,10 @@ static void add_field(lua_State *L, struct exchange *ex, slice name, slice value
     case 0:
         return;
     case -EINVAL:
-        luaL_error(L, "the header %s cannot be sent: it is no name, holds control characters, or is the server's own", name.p);
+        luaL_error(L,
+                   "the header %s cannot be sent: it is no name, holds control characters, or is "
+                   "the server's own",
+                   name.p);
         return;
     case -EALREADY:
         luaL_error(L, "the header %s comes too late: the answer has begun", name.p);
@@ -90,10 +93,12 @@ void l_reply_fields(lua_State *L, struct exchange *ex, int at)
 
 /* ---- Tables ---- */
 
-/* { status, headers, cookies, and one of: body (with type), text, html, json, redirect; or headers, file and tree } */
-static const slice table_names[] = {SLICE("status"), SLICE("headers"), SLICE("body"),    SLICE("type"),
-                                    SLICE("text"),   SLICE("html"),    SLICE("json"),    SLICE("redirect"),
-                                    SLICE("file"),   SLICE("tree"),    SLICE("cookies")};
+/* { status, headers, cookies, and one of: body (with type), text, html, json, redirect; or headers,
+ * file and tree } */
+static const slice table_names[] = {SLICE("status"), SLICE("headers"),  SLICE("body"),
+                                    SLICE("type"),   SLICE("text"),     SLICE("html"),
+                                    SLICE("json"),   SLICE("redirect"), SLICE("file"),
+                                    SLICE("tree"),   SLICE("cookies")};
 
 static void check_names(lua_State *L, int at)
 {
@@ -107,9 +112,12 @@ static void check_names(lua_State *L, int at)
         if (known)
             continue;
         if (!name.n)
-            luaL_error(L, "a table that is an answer has names: {status = 200, body = ...}; for JSON: {json = value}");
+            luaL_error(L, "a table that is an answer has names: {status = 200, body = ...}; for "
+                          "JSON: {json = value}");
         int near = near_word(name, table_names, COUNT_OF(table_names));
-        luaL_error(L, near >= 0 ? "an answer has no field %s: did you mean %s?" : "an answer has no field %s; for JSON: {json = value}",
+        luaL_error(L,
+                   near >= 0 ? "an answer has no field %s: did you mean %s?"
+                             : "an answer has no field %s; for JSON: {json = value}",
                    name.p, near >= 0 ? table_names[near].p : "");
     }
 }
@@ -129,7 +137,8 @@ static slice table_body(lua_State *L, int at, const char **type)
             return l_check_slice(L, -1);
         }
         if (!lua_isnil(L, -1))
-            luaL_error(L, "an answer's %s must be a string, not %s", kinds[i].name, luaL_typename(L, -1));
+            luaL_error(L, "an answer's %s must be a string, not %s", kinds[i].name,
+                       luaL_typename(L, -1));
         lua_pop(L, 1);
     }
     if (lua_getfield(L, at, "json") != LUA_TNIL) {
@@ -152,10 +161,14 @@ static void add_type(lua_State *L, struct exchange *ex, int at, const char *type
 /* The file's own handler answers: status and type are its business. The name stands on the top. */
 static void reply_file(lua_State *L, struct l_request *r, int at)
 {
-    static const char *const others[] = {"status", "type", "body", "text", "html", "json", "redirect"};
+    static const char *const others[] = {"status", "type", "body",    "text",
+                                         "html",   "json", "redirect"};
     for (size_t i = 0; i < COUNT_OF(others); i++)
         if (lua_getfield(L, at, others[i]) != LUA_TNIL)
-            luaL_error(L, "an answer with a file has no %s: what the file is and what the client asked for decide", others[i]);
+            luaL_error(L,
+                       "an answer with a file has no %s: what the file is and what the client "
+                       "asked for decide",
+                       others[i]);
     lua_pop(L, (int)COUNT_OF(others));
     if (lua_type(L, -1) != LUA_TSTRING)
         luaL_error(L, "an answer's file must be a string, not %s", luaL_typename(L, -1));
@@ -199,7 +212,9 @@ static void reply_table(lua_State *L, struct l_request *r, int at, int status)
 static void reply_nothing(lua_State *L, struct l_request *r)
 {
     if (!r->ex->has_begun)
-        luaL_error(L, "the handler returned nothing: return a string, a table, a status, or call req:write");
+        luaL_error(
+            L,
+            "the handler returned nothing: return a string, a table, a status, or call req:write");
 }
 
 void l_reply(lua_State *L, struct l_request *r, int first)
@@ -226,7 +241,9 @@ void l_reply(lua_State *L, struct l_request *r, int first)
         return;
     default:
         if (!l_delegate(L, r, first))
-            luaL_error(L, "the handler returned a %s: return a string, a table, a status, or another handler",
-                       luaL_typename(L, first));
+            luaL_error(
+                L,
+                "the handler returned a %s: return a string, a table, a status, or another handler",
+                luaL_typename(L, first));
     }
 }

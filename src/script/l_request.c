@@ -1,8 +1,9 @@
 /* l_request: a request in the hands of a Lua function.
  *
- * The task's body makes the userdata, calls the function and turns what it returns into the answer; all of that is inside the
- * coroutine, so an error anywhere in it is this request's 500. exchange_end comes after the coroutine has ended: it may begin
- * the next request of the connection, and Lua is never entered twice. */
+ * The task's body makes the userdata, calls the function and turns what it returns into the answer;
+ * all of that is inside the coroutine, so an error anywhere in it is this request's 500.
+ * exchange_end comes after the coroutine has ended: it may begin the next request of the
+ * connection, and Lua is never entered twice. */
 #include "script/http_unit.h"
 #include "script/l_log.h"
 #include "script/l_task.h"
@@ -12,7 +13,8 @@
 
 #include <errno.h>
 
-/* What the body needs to begin: on the C stack of l_request_start, or kept until the task's turn comes. */
+/* What the body needs to begin: on the C stack of l_request_start, or kept until the task's turn
+ * comes. */
 struct start {
     struct exchange *ex; /* NULL: gone before that */
     int function;
@@ -32,9 +34,9 @@ struct l_request *l_check_request(lua_State *L, int at)
     return r;
 }
 
-/* The request's end, seen from the exchange: nothing of it may be touched any more. Every task's end comes here (on_done), so the
- * userdata needs no finalizer: that costs 3 % of a small request. [waiters]: tasks to be told when nothing of *r is needed any more
- * (l_events_wake). */
+/* The request's end, seen from the exchange: nothing of it may be touched any more. Every task's
+ * end comes here (on_done), so the userdata needs no finalizer: that costs 3 % of a small request.
+ * [waiters]: tasks to be told when nothing of *r is needed any more (l_events_wake). */
 static void detach(struct l_request *r, struct list_node *waiters_out)
 {
     struct exchange *ex = r->ex;
@@ -100,7 +102,8 @@ static int answered(lua_State *L, int status, lua_KContext ctx)
 }
 
 /* Parameters outlive this call only when there are any. */
-static void keep_match(lua_State *L, struct l_request *r, struct exchange *ex, const struct route_match *match)
+static void keep_match(lua_State *L, struct l_request *r, struct exchange *ex,
+                       const struct route_match *match)
 {
     if (!match->params.count && !match->rest.p)
         return;
@@ -149,7 +152,8 @@ static void log_failure(struct l_task *t, const struct exchange *ex, const char 
 
 static void fail(struct exchange *ex, int status)
 {
-    exchange_fail(ex, status >= ERROR_PAGE_MIN && status <= ERROR_PAGE_MAX ? status : 500, SLICE(""));
+    exchange_fail(ex, status >= ERROR_PAGE_MIN && status <= ERROR_PAGE_MAX ? status : 500,
+                  SLICE(""));
 }
 
 /* To the handler its part of the tree is all there is: as for a route that leads to it at once. */

@@ -1,4 +1,5 @@
-/* l_request_fields: what a script reads of a request, and the methods that answer it piece by piece. */
+/* l_request_fields: what a script reads of a request, and the methods that answer it piece by
+ * piece. */
 #include "script/http_unit.h"
 #include "script/l_encodings.h"
 #include "script/l_task.h"
@@ -9,11 +10,25 @@
 
 /* ---- Fields ---- */
 
-enum field { F_METHOD = 1, F_PATH, F_QUERY_STRING, F_TARGET, F_HOST, F_PEER, F_HEADERS, F_PARAMS, F_REST, F_SCHEME,
-             F_VERSION, F_SESSION, F_QUERY, F_COOKIES };
+enum field {
+    F_METHOD = 1,
+    F_PATH,
+    F_QUERY_STRING,
+    F_TARGET,
+    F_HOST,
+    F_PEER,
+    F_HEADERS,
+    F_PARAMS,
+    F_REST,
+    F_SCHEME,
+    F_VERSION,
+    F_SESSION,
+    F_QUERY,
+    F_COOKIES
+};
 
-/* Tables that are made when they are first looked at are kept, with what the script itself puts into the request, in the
- * userdata's value: its fields take precedence. */
+/* Tables that are made when they are first looked at are kept, with what the script itself puts
+ * into the request, in the userdata's value: its fields take precedence. */
 static void push_own(lua_State *L)
 {
     if (lua_getiuservalue(L, 1, 1) == LUA_TTABLE)
@@ -204,7 +219,9 @@ static int l_header(lua_State *L)
         lua_settop(L, 1);
         return 1;
     case -EINVAL:
-        return luaL_error(L, "the header %s cannot be sent: it is no name, holds control characters, or is the server's own",
+        return luaL_error(L,
+                          "the header %s cannot be sent: it is no name, holds control characters, "
+                          "or is the server's own",
                           name.p);
     case -EALREADY:
         return luaL_error(L, "the header %s comes too late: the answer has begun", name.p);
@@ -265,13 +282,19 @@ static int l_is_open(lua_State *L)
 
 const struct l_function l_request_field_rows[] = {
     {"req.method", NULL, ": string", "\"GET\", \"POST\" ..."},
-    {"req.path", NULL, ": string", "The path, decoded and without \".\" and \"..\"; what a route has taken of it is still there."},
-    {"req.query_string", NULL, ": string", "What stands behind the \"?\", as it was sent; \"\" without."},
+    {"req.path", NULL, ": string",
+     "The path, decoded and without \".\" and \"..\"; what a route has taken of it is still "
+     "there."},
+    {"req.query_string", NULL, ": string",
+     "What stands behind the \"?\", as it was sent; \"\" without."},
     {"req.target", NULL, ": string", "The whole target as it was sent."},
-    {"req.host", NULL, ": string", "The host that the client asks, with its port if it has sent one; \"\" when it has not sent any."},
+    {"req.host", NULL, ": string",
+     "The host that the client asks, with its port if it has sent one; \"\" when it has not sent "
+     "any."},
     {"req.peer", NULL, ": string", "The client's address and port."},
     {"req.headers", NULL, ": table",
-     "The fields of the head. Names count in any case, and \"_\" is \"-\": req.headers.user_agent. Several of one name are joined by \", \"."},
+     "The fields of the head. Names count in any case, and \"_\" is \"-\": req.headers.user_agent. "
+     "Several of one name are joined by \", \"."},
     {"req.params", NULL, ": table", "What the route's :names have taken."},
     {"req.rest", NULL, ": string", "What the route's final * has taken; \"\" without."},
     {"req.scheme", NULL, ": string", "\"http\"."},
@@ -281,26 +304,44 @@ const struct l_function l_request_field_rows[] = {
 const size_t l_request_field_row_count = COUNT_OF(l_request_field_rows);
 
 const struct l_function l_request_methods[] = {
-    {"req.query", NULL, "", "The names and values behind the \"?\", decoded: req.query.name. Of a name that is there several times the last counts."},
-    {"req:query_all", l_request_query_all, "(name) -> list", "All values that the query has for a name, in their order."},
+    {"req.query", NULL, "",
+     "The names and values behind the \"?\", decoded: req.query.name. Of a name that is there "
+     "several times the last counts."},
+    {"req:query_all", l_request_query_all, "(name) -> list",
+     "All values that the query has for a name, in their order."},
     {"req.cookies", NULL, "", "The cookies that came: req.cookies.name."},
     {"req:set_cookie", l_request_set_cookie, "(name, value, [options]) -> req",
-     "Gives the client a cookie; a value of nil has it forgotten. Options: path (\"/\"), domain, max_age (a time; without: until the browser ends), "
-     "http_only, secure, same_site (\"lax\", \"strict\", \"none\"), partitioned. Also in answers: cookies = {name = value or {value =, path =, ...}}."},
-    {"req:body", l_request_body, "() -> string | nil, error", "The whole body; at most max_body bytes come.", true},
+     "Gives the client a cookie; a value of nil has it forgotten. Options: path (\"/\"), domain, "
+     "max_age (a time; without: until the browser ends), "
+     "http_only, secure, same_site (\"lax\", \"strict\", \"none\"), partitioned. Also in answers: "
+     "cookies = {name = value or {value =, path =, ...}}."},
+    {"req:body", l_request_body, "() -> string | nil, error",
+     "The whole body; at most max_body bytes come.", true},
     {"req:form", l_request_form, "([options]) -> table | nil, error",
-     "The fields of the HTML form that is the body: a string for each, an upload for a file. Options: max (1M, of all fields), uploads (a directory "
-     "for files; without, they come as strings within max), max_file (64M), max_files (20), max_parts (1000), lists (true: every value is a list; "
-     "else the last of a name counts). Files are removed when the request is over, unless upload:keep or upload:move_to took them.", true},
+     "The fields of the HTML form that is the body: a string for each, an upload for a file. "
+     "Options: max (1M, of all fields), uploads (a directory "
+     "for files; without, they come as strings within max), max_file (64M), max_files (20), "
+     "max_parts (1000), lists (true: every value is a list; "
+     "else the last of a name counts). Files are removed when the request is over, unless "
+     "upload:keep or upload:move_to took them.",
+     true},
     {"req:read", l_request_read, "() -> string | nil",
-     "The next piece of the body, nil at its end. The client waits while the function does not ask.", true},
-    {"req:header", l_header, "(name, value) -> req", "Adds a field to the answer; several of one name are several fields."},
-    {"req:start", l_start, "([status], [headers]) -> req", "Begins an answer whose body is written piece by piece."},
+     "The next piece of the body, nil at its end. The client waits while the function does not "
+     "ask.",
+     true},
+    {"req:header", l_header, "(name, value) -> req",
+     "Adds a field to the answer; several of one name are several fields."},
+    {"req:start", l_start, "([status], [headers]) -> req",
+     "Begins an answer whose body is written piece by piece."},
     {"req:write", l_write, "(text, ...) -> req | nil, error",
-     "Sends a piece of the body; waits while the client takes less than it is given. nil when the client is gone.", true},
+     "Sends a piece of the body; waits while the client takes less than it is given. nil when the "
+     "client is gone.",
+     true},
     {"req:events", l_request_events, "([options]) -> events",
-     "Begins an answer of server-sent events (EventSource in browsers). Option keepalive (15s): after so long without an event a comment is sent. "
-     "It is closed when the script is replaced or the server ends: clients come again by themselves."},
+     "Begins an answer of server-sent events (EventSource in browsers). Option keepalive (15s): "
+     "after so long without an event a comment is sent. "
+     "It is closed when the script is replaced or the server ends: clients come again by "
+     "themselves."},
     {"req:is_open", l_is_open, "() -> boolean", "False when the client is known to be gone."},
 };
 const size_t l_request_method_count = COUNT_OF(l_request_methods);

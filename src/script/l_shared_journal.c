@@ -79,8 +79,8 @@ static int l_journal(lua_State *L)
     slice prefixes[STORE_PREFIXES_MAX];
     if (!version_of(L)->is_loading)
         return luaL_error(L, "medusa.shared.journal is said while the script is loaded, not later");
-    l_read_options(L, 1, "medusa.shared.journal", l_shared_journal_options, l_shared_journal_option_count,
-                   &o);
+    l_read_options(L, 1, "medusa.shared.journal", l_shared_journal_options,
+                   l_shared_journal_option_count, &o);
     lua_settop(L, 1);
     lua_getfield(L, 1, "path");
     if (lua_type(L, 2) != LUA_TSTRING)

@@ -384,9 +384,17 @@ static void make_closable(lua_State *L, enum l_meta meta, lua_CFunction close)
 
 void l_open_sqlite(lua_State *L)
 {
-    const struct l_class class = {.meta = META_DB, .name = "database", .methods = l_db_methods, .count = l_db_method_count, .gc = collect_db};
+    const struct l_class class = {.meta = META_DB,
+                                  .name = "database",
+                                  .methods = l_db_methods,
+                                  .count = l_db_method_count,
+                                  .gc = collect_db};
     l_make_meta(L, &class);
-    const struct l_class transaction = {.meta = META_TRANSACTION, .name = "transaction", .methods = l_transaction_methods, .count = l_transaction_method_count, .gc = collect_transaction};
+    const struct l_class transaction = {.meta = META_TRANSACTION,
+                                        .name = "transaction",
+                                        .methods = l_transaction_methods,
+                                        .count = l_transaction_method_count,
+                                        .gc = collect_transaction};
     l_make_meta(L, &transaction);
     make_closable(L, META_DB, l_close);
     make_closable(L, META_TRANSACTION, l_rollback);

@@ -286,7 +286,11 @@ const size_t l_sub_method_count = COUNT_OF(l_sub_methods);
 
 void l_open_subs(lua_State *L)
 {
-    const struct l_class class = {.meta = META_SUB, .name = "subscription", .methods = l_sub_methods, .count = l_sub_method_count, .gc = collect};
+    const struct l_class class = {.meta = META_SUB,
+                                  .name = "subscription",
+                                  .methods = l_sub_methods,
+                                  .count = l_sub_method_count,
+                                  .gc = collect};
     l_make_meta(L, &class);
     lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_SUB]);
     lua_pushcfunction(L, l_cancel);

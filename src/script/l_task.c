@@ -3,7 +3,8 @@
  *     NEW --start--> RUNNING --l_task_wait--> WAITING --wake--> RUNNING ... --returns--> IDLE
  *                     +--its slice is used up--> READY (goes on in the next turn)
  *
- * A finished coroutine is kept and used again: that saves its creation, which is dearer than all the rest. */
+ * A finished coroutine is kept and used again: that saves its creation, which is dearer than all
+ * the rest. */
 #include "script/l_task.h"
 
 #include "base/check.h"
@@ -12,11 +13,11 @@
 #include <errno.h>
 #include <lauxlib.h>
 
-#define PERIOD_MS 5  /* of the watchdog */
-#define TURN_MS   20 /* all scripts together, before the clients of the rest have their turn */
-#define STUCK_MS  30 /* code that cannot be interrupted (in table.sort, __close) may run so long */
+#define PERIOD_MS  5  /* of the watchdog */
+#define TURN_MS    20 /* all scripts together, before the clients of the rest have their turn */
+#define STUCK_MS   30 /* code that cannot be interrupted (in table.sort, __close) may run so long */
 #define TIME_IS_UP "time is up: this code ran too long without waiting"
-#define IDLE_MAX  64 /* coroutines that a version keeps for later tasks */
+#define IDLE_MAX   64 /* coroutines that a version keeps for later tasks */
 
 enum state { IDLE, NEW, READY, WAITING, RUNNING };
 
@@ -46,8 +47,9 @@ static void make_ready(struct l_task *t)
     loop_defer(host->loop, &host->run_ready);
 }
 
-/* The last word of a doomed task. It yields and is never resumed: no pcall can catch that. Where it cannot yield (in
- * table.sort's callback) an error brings it, sooner or later, to where it can: it gets one at every instruction. */
+/* The last word of a doomed task. It yields and is never resumed: no pcall can catch that. Where it
+ * cannot yield (in table.sort's callback) an error brings it, sooner or later, to where it can: it
+ * gets one at every instruction. */
 static void end_doomed(lua_State *L, struct l_task *t)
 {
     lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
@@ -173,7 +175,8 @@ void l_task_drop_idle(struct version *v)
     v->idle_count = 0;
 }
 
-/* Runs what is to be closed (<close> variables), which is Lua code too: it is watched, and cannot wait. */
+/* Runs what is to be closed (<close> variables), which is Lua code too: it is watched, and cannot
+ * wait. */
 static void reset_coroutine(struct l_task *t)
 {
     t->is_doomed = false;
@@ -187,8 +190,8 @@ static void reset_coroutine(struct l_task *t)
 static void recycle(struct l_task *t, bool is_clean)
 {
     struct version *v = t->version;
-    /* An error that a hook raised leaves the coroutine without hooks for ever (Lua restores them in a pcall only): nothing may
-     * run in it any more, and its <close> variables are not closed. */
+    /* An error that a hook raised leaves the coroutine without hooks for ever (Lua restores them in
+     * a pcall only): nothing may run in it any more, and its <close> variables are not closed. */
     bool is_spoilt = t->is_doomed && lua_status(t->co) != LUA_YIELD;
     if (!is_clean && !is_spoilt)
         reset_coroutine(t);
@@ -207,7 +210,8 @@ static void recycle(struct l_task *t, bool is_clean)
 
 /* ---- Errors ---- */
 
-/* What an error value says. Nothing of the script's is called here: a __tostring could do anything. */
+/* What an error value says. Nothing of the script's is called here: a __tostring could do anything.
+ */
 static const char *message_of(lua_State *L, struct l_task *t)
 {
     if (lua_type(L, -1) == LUA_TSTRING || lua_type(L, -1) == LUA_TNUMBER)
@@ -356,12 +360,14 @@ struct l_task *l_task_current(lua_State *L)
 void l_task_check_wait(lua_State *L, const char *what)
 {
     if (!lua_isyieldable(L) || !l_task_current(L))
-        luaL_error(L, "%s cannot wait here: inside the callback of table.sort or string.gsub, and in "
-                      "__close, nothing can", what);
+        luaL_error(L,
+                   "%s cannot wait here: inside the callback of table.sort or string.gsub, and in "
+                   "__close, nothing can",
+                   what);
 }
 
-int l_task_wait_until(lua_State *L, int64_t due_ms, void (*cancel)(struct l_task *t, void *what), void *what,
-                      lua_KFunction k, lua_KContext ctx)
+int l_task_wait_until(lua_State *L, int64_t due_ms, void (*cancel)(struct l_task *t, void *what),
+                      void *what, lua_KFunction k, lua_KContext ctx)
 {
     l_task_check_wait(L, "this function");
     struct l_task *t = l_task_current(L);
@@ -373,8 +379,8 @@ int l_task_wait_until(lua_State *L, int64_t due_ms, void (*cancel)(struct l_task
     return lua_yieldk(L, 0, ctx, k);
 }
 
-int l_task_wait(lua_State *L, void (*cancel)(struct l_task *t, void *what), void *what, lua_KFunction k,
-                lua_KContext ctx)
+int l_task_wait(lua_State *L, void (*cancel)(struct l_task *t, void *what), void *what,
+                lua_KFunction k, lua_KContext ctx)
 {
     return l_task_wait_until(L, INT64_MAX, cancel, what, k, ctx);
 }
@@ -382,7 +388,8 @@ int l_task_wait(lua_State *L, void (*cancel)(struct l_task *t, void *what), void
 void l_task_wake(struct l_task *t)
 {
     if (t->state != WAITING)
-        return; /* woken twice in one turn, or its slice was used up: it will see the news when it goes on */
+        return; /* woken twice in one turn, or its slice was used up: it will see the news when it
+                   goes on */
     t->cancel = NULL;
     if (t->version->host->running)
         make_ready(t);
@@ -414,7 +421,8 @@ void l_task_kill(struct l_task *t)
 static void kill_some(struct version *v, bool background_only)
 {
     version_hold(v);
-    /* A task that is killed may begin others, and end others: the list is looked at from its head again. */
+    /* A task that is killed may begin others, and end others: the list is looked at from its head
+     * again. */
     for (bool found = true; found;) {
         found = false;
         LIST_EACH (n, &v->tasks) {

@@ -13,8 +13,10 @@ struct tcp_options {
 #define AT(member) offsetof(struct tcp_options, member)
 
 const struct l_option l_tcp_options[] = {
-    {"listen", OPTION_OTHER, 0, 0, 0, "where: \":7007\", \"127.0.0.1:7007\", \"unix:/path\", or a list of them"},
-    {"handle", OPTION_OTHER, 0, 0, 0, "function(conn): called for each connection, which is closed when it returns"},
+    {"listen", OPTION_OTHER, 0, 0, 0,
+     "where: \":7007\", \"127.0.0.1:7007\", \"unix:/path\", or a list of them"},
+    {"handle", OPTION_OTHER, 0, 0, 0,
+     "function(conn): called for each connection, which is closed when it returns"},
     {"on_open", OPTION_OTHER, 0, 0, 0, "function(conn), instead of handle: a client has come"},
     {"on_line", OPTION_OTHER, 0, 0, 0, "function(conn, line): a line has come"},
     {"on_data", OPTION_OTHER, 0, 0, 0, "function(conn, bytes): bytes have come"},
@@ -26,8 +28,10 @@ const struct l_option l_tcp_options[] = {
      "clients at once; further ones wait; 0 = medusa.max_connections (0)"},
     {"backlog", OPTION_COUNT, AT(backlog), 1, 65535, "connections that wait in the kernel (4096)"},
     {"min_rate", OPTION_SIZE, AT(min_rate), 0, 1 << 30,
-     "bytes a second that a client must take while it is sent to, averaged over rate_window; 0 = any (100)"},
-    {"rate_window", OPTION_TIME, AT(rate_window), 1000, 3600000, "how long a client may pause that is fast else (30s)"},
+     "bytes a second that a client must take while it is sent to, averaged over rate_window; 0 = "
+     "any (100)"},
+    {"rate_window", OPTION_TIME, AT(rate_window), 1000, 3600000,
+     "how long a client may pause that is fast else (30s)"},
     {"linger", OPTION_TIME, AT(linger), 0, 60000,
      "after the server has ended the connection, how long the client may go on sending (2s)"},
 };
@@ -57,23 +61,27 @@ static void read_settings(lua_State *L, struct declared_tcp *d)
 
 static void read_functions(lua_State *L, struct declared_tcp *d)
 {
-    static const char *const names[TCP_EVENTS] = {"handle", "on_open", "on_line", "on_data", "on_close"};
+    static const char *const names[TCP_EVENTS] = {"handle", "on_open", "on_line", "on_data",
+                                                  "on_close"};
     for (int i = 0; i < TCP_EVENTS; i++) {
         int type = lua_getfield(L, 1, names[i]);
         d->functions[i] = LUA_NOREF;
         if (type == LUA_TFUNCTION)
             d->functions[i] = luaL_ref(L, LUA_REGISTRYINDEX);
         else if (type != LUA_TNIL)
-            luaL_error(L, WHAT ": %s: a function is expected, not %s", names[i], luaL_typename(L, -1));
+            luaL_error(L, WHAT ": %s: a function is expected, not %s", names[i],
+                       luaL_typename(L, -1));
         else
             lua_pop(L, 1);
     }
-    bool line = d->functions[TCP_ON_LINE] != LUA_NOREF, data = d->functions[TCP_ON_DATA] != LUA_NOREF;
+    bool line = d->functions[TCP_ON_LINE] != LUA_NOREF,
+         data = d->functions[TCP_ON_DATA] != LUA_NOREF;
     bool handle = d->functions[TCP_HANDLE] != LUA_NOREF;
     if (!handle && !line && !data)
         luaL_error(L, WHAT ": handle = function(conn) ... end is missing (or on_line, or on_data)");
     if (handle + line + data > 1)
-        luaL_error(L, WHAT ": one of handle, on_line and on_data answers a connection, not two of them");
+        luaL_error(L, WHAT
+                   ": one of handle, on_line and on_data answers a connection, not two of them");
 }
 
 static int l_server(lua_State *L)
@@ -89,8 +97,10 @@ static int l_server(lua_State *L)
 
 const struct l_function l_tcp_functions[] = {
     {"medusa.tcp.server", l_server, "{listen = ADDRESS, handle = function(conn) ... end, ...}",
-     "Declares a TCP server: handle is called for each connection, as a task of its own. Or on_line / on_data (and on_open, "
-     "on_close): functions that are called for what comes; an idle connection then costs less than half the memory."},
+     "Declares a TCP server: handle is called for each connection, as a task of its own. Or "
+     "on_line / on_data (and on_open, "
+     "on_close): functions that are called for what comes; an idle connection then costs less than "
+     "half the memory."},
 };
 const size_t l_tcp_function_count = COUNT_OF(l_tcp_functions);
 

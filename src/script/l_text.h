@@ -1,5 +1,6 @@
-/* l_text: text that grows while a binding builds it, whatever else is on the stack (luaL_Buffer wants the top for itself). Its
- * memory is a userdata in a slot of the stack, so it goes by itself when an error is raised. */
+/* l_text: text that grows while a binding builds it, whatever else is on the stack (luaL_Buffer
+ * wants the top for itself). Its memory is a userdata in a slot of the stack, so it goes by itself
+ * when an error is raised. */
 #ifndef SCRIPT_L_TEXT_H
 #define SCRIPT_L_TEXT_H
 

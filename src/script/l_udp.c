@@ -355,7 +355,11 @@ const size_t l_udp_method_count = COUNT_OF(l_udp_methods);
 
 void l_open_udp(lua_State *L)
 {
-    const struct l_class class = {.meta = META_UDP, .name = "UDP socket", .methods = l_udp_methods, .count = COUNT_OF(l_udp_methods), .gc = collect};
+    const struct l_class class = {.meta = META_UDP,
+                                  .name = "UDP socket",
+                                  .methods = l_udp_methods,
+                                  .count = COUNT_OF(l_udp_methods),
+                                  .gc = collect};
     l_make_meta(L, &class);
     lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_UDP]);
     lua_pushcfunction(L, l_close);

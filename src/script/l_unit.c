@@ -67,8 +67,9 @@ static int load(lua_State *L, struct unit *unit)
 
 static struct unit *check_unit(lua_State *L, int at)
 {
-    struct unit *unit = lua_isnoneornil(L, at) ? version_of(L)->unit
-                                               : unit_find(version_of(L)->host, l_check_slice(L, at));
+    struct unit *unit = lua_isnoneornil(L, at)
+                            ? version_of(L)->unit
+                            : unit_find(version_of(L)->host, l_check_slice(L, at));
     if (!unit || unit->is_removed)
         luaL_error(L, "there is no unit %s", lua_tostring(L, at));
     return unit;
@@ -79,8 +80,10 @@ static int l_add(lua_State *L)
 {
     struct host *host = version_of(L)->host;
     slice name = l_check_slice(L, 1), path = l_check_slice(L, 2);
-    luaL_argcheck(L, name.n > 0 && name.n < UNIT_NAME_MAX, 1, "a name of 1 to 63 bytes is expected");
-    luaL_argcheck(L, path.n > 0 && path.n < UNIT_PATH_MAX && !memchr(path.p, 0, path.n), 2, "the path of a script is expected");
+    luaL_argcheck(L, name.n > 0 && name.n < UNIT_NAME_MAX, 1,
+                  "a name of 1 to 63 bytes is expected");
+    luaL_argcheck(L, path.n > 0 && path.n < UNIT_PATH_MAX && !memchr(path.p, 0, path.n), 2,
+                  "the path of a script is expected");
     l_task_check_wait(L, "medusa.unit.add");
     if (unit_find(host, name))
         return l_fail(L, "there is a unit of this name already");
@@ -128,11 +131,15 @@ static int l_list(lua_State *L)
 
 const struct l_function l_unit_functions[] = {
     {"medusa.unit.add", l_add, "(name, path) -> true | nil, error",
-     "Loads the script at path as a unit of its own, beside this one: with a heap, servers and tasks of its own.", true},
+     "Loads the script at path as a unit of its own, beside this one: with a heap, servers and "
+     "tasks of its own.",
+     true},
     {"medusa.unit.reload", l_reload, "([name]) -> true | nil, error",
      "Loads a unit again (this one, without a name). If that fails nothing has changed.", true},
-    {"medusa.unit.remove", l_remove, "(name)", "Ends a unit at the end of this turn: its servers stop, its tasks are cancelled."},
-    {"medusa.unit.list", l_list, "() -> table", "The units by name: path, heap (bytes), loads, errors, versions (that are still in use)."},
+    {"medusa.unit.remove", l_remove, "(name)",
+     "Ends a unit at the end of this turn: its servers stop, its tasks are cancelled."},
+    {"medusa.unit.list", l_list, "() -> table",
+     "The units by name: path, heap (bytes), loads, errors, versions (that are still in use)."},
 };
 const size_t l_unit_function_count = COUNT_OF(l_unit_functions);
 

@@ -77,7 +77,7 @@ static void finished(struct work_job *job)
 }
 
 int read_file_start(struct read_file *file, struct host *host, slice path, size_t max,
-                     void (*done)(struct read_file *file))
+                    void (*done)(struct read_file *file))
 {
     *file = (struct read_file){.host = host, .done = done};
     struct read_job *r = mem_alloc0(&host->owner, sizeof *r);

@@ -1,5 +1,5 @@
-/* read_file: a whole small file, read on a worker. For scripts and what they include; what clients ask for goes through
- * service/vfs. */
+/* read_file: a whole small file, read on a worker. For scripts and what they include; what clients
+ * ask for goes through service/vfs. */
 #ifndef SCRIPT_READ_FILE_H
 #define SCRIPT_READ_FILE_H
 
@@ -21,12 +21,13 @@ struct read_file {
 
 /* [done] is called in a later turn. 0, or -errno: done is not called then. */
 MUST_USE int read_file_start(struct read_file *file, struct host *host, slice path, size_t max,
-                     void (*done)(struct read_file *file));
+                             void (*done)(struct read_file *file));
 
 /* Frees the text; before done was called: gives up. Harmless on a zeroed struct. */
 void read_file_fini(struct read_file *file);
 
-/* The text of a script without its first line when that begins with "#" ("#!/usr/bin/env medusa"); line numbers stay. */
+/* The text of a script without its first line when that begins with "#" ("#!/usr/bin/env medusa");
+ * line numbers stay. */
 slice script_text(slice text);
 
 #endif

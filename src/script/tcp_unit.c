@@ -1,7 +1,8 @@
 /* tcp_unit: sessions of scripted TCP servers.
  *
- *     style "handle":  on_open -> one task, until the function returns; then the connection is closed
- *     style "events":  for each line, piece or end a short task; the next waits until it has ended
+ *     style "handle":  on_open -> one task, until the function returns; then the connection is
+ * closed style "events":  for each line, piece or end a short task; the next waits until it has
+ * ended
  */
 #include "script/tcp_unit.h"
 
@@ -21,7 +22,7 @@ struct tcp_session {
     struct session session; /* first */
     struct conn conn;
     struct l_task *task;
-    int anchor;   /* events: keeps the userdata while the connection lives */
+    int anchor; /* events: keeps the userdata while the connection lives */
     bool is_eventful;
     bool is_told;    /* on_open was called, or the task was begun */
     bool is_looping; /* next_event is on the C stack */
@@ -110,7 +111,7 @@ struct event {
     struct tcp_session *ts;
     int function;
     slice data;
-    size_t used;   /* consumed when the data has been pushed */
+    size_t used; /* consumed when the data has been pushed */
     bool has_data;
 };
 
@@ -356,7 +357,9 @@ static void drain(struct session *session)
 static void describe(const struct session *session, struct fmt *f)
 {
     const struct tcp_session *ts = CONTAINER_OF(session, struct tcp_session, session);
-    fmt_put(f, ts->conn.reader ? SLICE("waiting for input") : ts->task ? SLICE("at work") : SLICE("idle"));
+    fmt_put(f, ts->conn.reader ? SLICE("waiting for input")
+               : ts->task      ? SLICE("at work")
+                               : SLICE("idle"));
 }
 
 static const struct server_ops ops = {
@@ -382,7 +385,8 @@ static struct live *make(struct declared *d)
     struct live_tcp *lt = mem_alloc0(&host->owner, sizeof *lt);
     if (!lt)
         return NULL;
-    server_init(&lt->server, &ops, host->io, host->book, &CONTAINER_OF(d, struct declared_tcp, base)->settings);
+    server_init(&lt->server, &ops, host->io, host->book,
+                &CONTAINER_OF(d, struct declared_tcp, base)->settings);
     return &lt->base;
 }
 

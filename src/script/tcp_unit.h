@@ -1,5 +1,6 @@
-/* tcp_unit: TCP servers that scripts declare. Two styles: handle(conn), a coroutine for each connection; or functions that
- * are called for each line or piece of data, where a connection that is idle has no coroutine. */
+/* tcp_unit: TCP servers that scripts declare. Two styles: handle(conn), a coroutine for each
+ * connection; or functions that are called for each line or piece of data, where a connection that
+ * is idle has no coroutine. */
 #ifndef SCRIPT_TCP_UNIT_H
 #define SCRIPT_TCP_UNIT_H
 

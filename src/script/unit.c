@@ -1,6 +1,7 @@
 /* unit: from the file to the running version.
  *
- *     unit_load: read the file (on a worker) -> run it as a task -> declare_commit -> the new version is current
+ *     unit_load: read the file (on a worker) -> run it as a task -> declare_commit -> the new
+ * version is current
  */
 #include "script/unit.h"
 
@@ -9,8 +10,8 @@
 #include "script/dbs.h"
 #include "script/declare.h"
 #include "script/host_store.h"
-#include "script/l_link.h"
 #include "script/l_job.h"
+#include "script/l_link.h"
 #include "script/l_task.h"
 #include "script/libs.h"
 #include "script/read_file.h"
@@ -28,7 +29,7 @@ struct unit_load {
     unit_loaded_fn done;
     void *owner;
     struct read_file file;
-    slice text;      /* of the script: in file, or own_text */
+    slice text; /* of the script: in file, or own_text */
     char *own_text;
 };
 
@@ -128,7 +129,8 @@ void unit_remove(struct unit *unit)
 
 /* ---- Versions ---- */
 
-/* Lua's memory: exact to the byte, within the limit of the version and the budget of the process. */
+/* Lua's memory: exact to the byte, within the limit of the version and the budget of the process.
+ */
 static void *heap_alloc(void *ctx, void *p, size_t old, size_t n)
 {
     struct version *v = ctx;
@@ -319,7 +321,8 @@ static bool take_effect(struct version *v, char *why, size_t bytes)
     return ok;
 }
 
-/* The main chunk has ended: on the last instant, everything that it declared becomes true at once. */
+/* The main chunk has ended: on the last instant, everything that it declared becomes true at once.
+ */
 static void on_run(struct l_task *t, const char *error)
 {
     struct unit_load *load = t->owner;

@@ -298,6 +298,11 @@ const size_t l_upload_method_count = COUNT_OF(l_upload_methods);
 
 void l_open_upload(lua_State *L)
 {
-    const struct l_class class = {.meta = META_UPLOAD, .name = "upload", .methods = l_upload_methods, .count = COUNT_OF(l_upload_methods), .index = get_index, .gc = collect};
+    const struct l_class class = {.meta = META_UPLOAD,
+                                  .name = "upload",
+                                  .methods = l_upload_methods,
+                                  .count = COUNT_OF(l_upload_methods),
+                                  .index = get_index,
+                                  .gc = collect};
     l_make_meta(L, &class);
 }

@@ -36,7 +36,7 @@ struct upload {
     /* private */
     struct work_job job;
     struct version *version; /* held */
-    struct l_link *object; /* to the userdata, or NULL */
+    struct l_link *object;   /* to the userdata, or NULL */
     struct l_task *waiter;
     enum upload_job what;
     int fd;

@@ -102,8 +102,8 @@ static void take_signal(void)
     sigaction(LATE_SIGNAL, &action, NULL);
 }
 
-struct watchdog *watchdog_new(struct mem_owner *owner, unsigned period_ms, void (*on_late)(void *ctx),
-                              void *ctx, int *error_out)
+struct watchdog *watchdog_new(struct mem_owner *owner, unsigned period_ms,
+                              void (*on_late)(void *ctx), void *ctx, int *error_out)
 {
     struct watchdog *w = mem_alloc0(owner, sizeof *w);
     *error_out = -ENOMEM;
@@ -159,7 +159,8 @@ void watchdog_enter(struct watchdog *w)
 {
     uint64_t entry = atomic_load_explicit(&w->entry, memory_order_relaxed);
     BUG_ON(entry & 1);
-    /* Ordered before the look at asleep: else both could miss each other, and the thread sleep on. */
+    /* Ordered before the look at asleep: else both could miss each other, and the thread sleep on.
+     */
     atomic_store(&w->entry, entry + 1);
     if (UNLIKELY(atomic_load(&w->asleep)))
         wake_looker(w);

@@ -109,7 +109,8 @@ bool vfs_is_idle(const struct vfs *vfs)
 
 bool vfs_is_unused(const struct vfs *vfs)
 {
-    return vfs_is_idle(vfs) && vfs->cache.alive == 0 && vfs->cache.open_files == 0 && vfs->senders == 0;
+    return vfs_is_idle(vfs) && vfs->cache.alive == 0 && vfs->cache.open_files == 0 &&
+           vfs->senders == 0;
 }
 
 void vfs_free(struct vfs **at)
@@ -190,7 +191,8 @@ bool vfs_open(struct vfs *vfs, slice path, struct vfs_open *o)
     return answer(o, &vfs_cnode_hold(n)->node);
 }
 
-/* A name that stands beside others as a compressed form of them: what was seen of those names tells of it. */
+/* A name that stands beside others as a compressed form of them: what was seen of those names tells
+ * of it. */
 static slice without_suffix(const struct vfs *vfs, slice path)
 {
     for (int i = 0; i < VFS_SIBLINGS_MAX; i++) {

@@ -100,8 +100,8 @@ void vfs_stop(struct vfs *vfs);
 bool vfs_is_idle(const struct vfs *vfs);
 void vfs_free(struct vfs **vfs);
 
-/* After vfs_stop: is it idle, and has everybody let go of its nodes (what is still to be sent holds them)? Then vfs_free may
- * be called. */
+/* After vfs_stop: is it idle, and has everybody let go of its nodes (what is still to be sent holds
+ * them)? Then vfs_free may be called. */
 bool vfs_is_unused(const struct vfs *vfs);
 
 /* True: answered at once, o->node is set (NULL: no memory), done is not called. False: done will be
@@ -112,8 +112,8 @@ bool vfs_is_unused(const struct vfs *vfs);
  * vfs_list says so). */
 MUST_USE bool vfs_open(struct vfs *vfs, slice path, struct vfs_open *o);
 
-/* What stands at [path], and below it, has been changed by us: who asks from now on sees it as it is now. Other names of the
- * same file (links) may show what was there for VFS_FRESH_MS. */
+/* What stands at [path], and below it, has been changed by us: who asks from now on sees it as it
+ * is now. Other names of the same file (links) may show what was there for VFS_FRESH_MS. */
 void vfs_forget(struct vfs *vfs, slice path);
 
 /* done will not be called. Harmless after the answer, and on a zeroed struct. */

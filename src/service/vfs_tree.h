@@ -27,13 +27,13 @@ struct vfs_lookup {
     struct vfs_look look;
     struct vfs *vfs;
     struct hash_node hash;
-    struct list_node link; /* in vfs->looking, unless it is outdated */
+    struct list_node link;    /* in vfs->looking, unless it is outdated */
     struct list_node waiters; /* struct vfs_open */
     struct vfs_cnode *old;    /* what is looked at again, held; or NULL */
     struct vfs_cnode *fresh;  /* what will be filled, held */
     size_t bytes;
     bool is_outdated; /* it began before a change: what it finds is not kept, and nobody joins it */
-    char path[]; /* look.path */
+    char path[];      /* look.path */
 };
 
 /* The lookup of [path] that is under way, or NULL. */

@@ -147,6 +147,16 @@ def test_lines_by_events(hello):
     hello.wait_log("closed after 3")
 
 
+def test_fields_of_a_connection(tmp_path):
+    text = """medusa.tcp.server {listen = "127.0.0.1:0", handle = function(conn)
+      conn.name, conn[1] = "ann", 2
+      local ok, why = pcall(function() conn.lines = 0 end)
+      conn:write(conn.name, conn[1], tostring(conn.other), why)
+    end}"""
+    with Script(tmp_path, text) as script:
+        assert script.connect().rest().decode().startswith("ann2nil") and "conn.lines is a method" in script.connect().rest().decode()
+
+
 def test_a_reload_keeps_connections_and_brings_new_code(tmp_path):
     with Script(tmp_path, HELLO) as script:
         http, coroutine, events = script.connect(1), script.connect(2), script.connect(3)

@@ -1,5 +1,5 @@
-/* Scripts in a loop of a test: loads that fail at every allocation, requests that do, reloads by the hundred. What can be shown
- * from outside is in tests/talk/test_script_*.py. */
+/* Scripts in a loop of a test: loads that fail at every allocation, requests that do, reloads by
+ * the hundred. What can be shown from outside is in tests/talk/test_script_*.py. */
 #include "test_kinds.h"
 
 #include "script/declare.h"
@@ -17,30 +17,37 @@
     "local s, db = medusa.shared, medusa.sqlite ':memory:'\n"                                      \
     "s.subscribe('c*', function(m) s.set('got', m) end)\n"                                         \
     "medusa.http.server { listen = '127.0.0.1:0', routes = {\n"                                    \
-    "  ['/shared'] = function(req) local sub <close> = s.listen 'c' s.set('k', {1, {a = 'b', c = {}}}, {ttl = 9}) s.incr 'n' s.push('l', 'long enough') \n" \
-    "    s.publish('c', s.get 'k') sub:next(0.001) medusa.sleep(0) s.swap('k', {1}, 2) s.pop 'l' for k in s.keys() do s.get(k) end s.clear 'k' return 'shared' end,\n" \
-    "  ['/sqlite'] = function(req) return db:transaction(function(tx) return tx:value('select ?', medusa.sqlite.blob 'x') .. #tx:query('select :a as a, 2 as b', {a = 'y'}) end) end,\n" \
+    "  ['/shared'] = function(req) local sub <close> = s.listen 'c' s.set('k', {1, {a = 'b', c = " \
+    "{}}}, {ttl = 9}) s.incr 'n' s.push('l', 'long enough') \n"                                    \
+    "    s.publish('c', s.get 'k') sub:next(0.001) medusa.sleep(0) s.swap('k', {1}, 2) s.pop 'l' " \
+    "for k in s.keys() do s.get(k) end s.clear 'k' return 'shared' end,\n"                         \
+    "  ['/sqlite'] = function(req) return db:transaction(function(tx) return tx:value('select "    \
+    "?', medusa.sqlite.blob 'x') .. #tx:query('select :a as a, 2 as b', {a = 'y'}) end) end,\n"    \
     "  ['/'] = function(req) return 'hello ' .. req.method .. #t end,\n"                           \
     "  ['/slow'] = function(req) local ok, s = pcall(slow) return s end,\n"                        \
-    "  ['/echo/:a/:b'] = function(req) return req.params.a .. (req:body() or '') .. req.headers.host end,\n" \
-    "  ['/json'] = function(req) return {json = {a = 1, b = {1, 2, {c = req.peer}}}, headers = {X = {'1', '2'}}} end,\n" \
+    "  ['/echo/:a/:b'] = function(req) return req.params.a .. (req:body() or '') .. "              \
+    "req.headers.host end,\n"                                                                      \
+    "  ['/json'] = function(req) return {json = {a = 1, b = {1, 2, {c = req.peer}}}, headers = "   \
+    "{X = {'1', '2'}}} end,\n"                                                                     \
     "  ['/stream'] = function(req) for i = 1, 20 do req:write(i, ' ') end end,\n"                  \
-    "  ['/wrap'] = function() for i in coroutine.wrap(function() medusa.sleep(0.001) coroutine.yield(1) end) do return 'w' .. i end end,\n" \
+    "  ['/wrap'] = function() for i in coroutine.wrap(function() medusa.sleep(0.001) "             \
+    "coroutine.yield(1) end) do return 'w' .. i end end,\n"                                        \
     "  ['/fail'] = function() error 'no' end,\n"                                                   \
     "} }\n"                                                                                        \
     "medusa.tcp.server { listen = '127.0.0.1:0', handle = function(conn)\n"                        \
     "  for line in conn:lines() do conn:write(line:upper(), '\\n') end end }\n"
 
-static const char requests[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-                               "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"
-                               "POST /echo/a/b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
-                               "GET /json HTTP/1.1\r\nHost: x\r\n\r\n"
-                               "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"
-                               "GET /wrap HTTP/1.1\r\nHost: x\r\n\r\n"
-                               "GET /shared HTTP/1.1\r\nHost: x\r\n\r\n"
-                               "GET /sqlite HTTP/1.1\r\nHost: x\r\n\r\n"
-                               "GET /fail HTTP/1.1\r\nHost: x\r\n\r\n"
-                               "GET /none HTTP/1.1\r\nHost: x\r\n\r\n";
+static const char requests[] =
+    "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"
+    "POST /echo/a/b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
+    "GET /json HTTP/1.1\r\nHost: x\r\n\r\n"
+    "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"
+    "GET /wrap HTTP/1.1\r\nHost: x\r\n\r\n"
+    "GET /shared HTTP/1.1\r\nHost: x\r\n\r\n"
+    "GET /sqlite HTTP/1.1\r\nHost: x\r\n\r\n"
+    "GET /fail HTTP/1.1\r\nHost: x\r\n\r\n"
+    "GET /none HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /* The same with what waits for workers: files, and work. */
 #define FILES_SCRIPT                                                                               \
@@ -56,11 +63,14 @@ static const char requests[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     "  ['/read'] = function(req) return (tree:read('meson.build')) .. tree:stat('/').kind end,\n"  \
     "  ['/list'] = function(req) return tostring(#tree:list()) end,\n"                             \
     "  ['/write'] = function(req)\n"                                                               \
-    "    return tostring(scratch:write('medusa-test-sweep', 'x')) .. tostring(scratch:remove('medusa-test-sweep')) end,\n" \
-    "  ['/work'] = function(req) return {json = {medusa.work(function(t) return t[1], t end, {'a', {1}})}} end,\n" \
+    "    return tostring(scratch:write('medusa-test-sweep', 'x')) .. "                             \
+    "tostring(scratch:remove('medusa-test-sweep')) end,\n"                                         \
+    "  ['/work'] = function(req) return {json = {medusa.work(function(t) return t[1], t end, "     \
+    "{'a', {1}})}} end,\n"                                                                         \
     "} }\n"                                                                                        \
     "medusa.tcp.server { listen = '127.0.0.1:0', handle = function(conn)\n"                        \
-    "  for line in conn:lines() do conn:write(line:upper(), tostring(tree:stat('/')), '\\n') end end }\n"
+    "  for line in conn:lines() do conn:write(line:upper(), tostring(tree:stat('/')), '\\n') end " \
+    "end }\n"
 
 static const char file_requests[] = "GET /f/meson.build HTTP/1.1\r\nHost: x\r\n\r\n"
                                     "GET /f/ HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -72,41 +82,74 @@ static const char file_requests[] = "GET /f/meson.build HTTP/1.1\r\nHost: x\r\n\
                                     "GET /work HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /* The same with forms, files that come with them, and streams of events. */
-#define FORMS_SCRIPT                                                                               \
+#define FORMS_SCRIPT                                                                            \
+    "medusa.http.server { listen = '127.0.0.1:0', routes = {\n"                                 \
+    "  ['/'] = function(req) return 'hello' end,\n"                                             \
+    "  ['/form'] = function(req) local form = assert(req:form()) return form.a end,\n"          \
+    "  ['/file'] = function(req) return tostring(assert(req:form{uploads = '/tmp'}).f.size) "   \
+    "end,\n"                                                                                    \
+    "  ['/lists'] = function(req) return {json = req:form{lists = true}.a} end,\n"              \
+    "  ['/query'] = function(req) return {json = {req.query, req.cookies, req:query_all 'a'}, " \
+    "cookies = {a = {value = 'b', max_age = 1}}} end,\n"                                        \
+    "  ['/codes'] = function(req) return medusa.hash.sha256('x') .. medusa.hash.hmac('sha1', "  \
+    "'k', 'x') .. medusa.url.build_query{a = {1, 2}} ..\n"                                      \
+    "    medusa.html.escape(medusa.random.hex(8)) .. medusa.base64.encode 'x' .. "              \
+    "medusa.url.parse('http://x/?a=b').query.a end,\n"                                          \
+    "  ['/events'] = function(req)\n"                                                           \
+    "    local events = req:events()\n"                                                         \
+    "    events:send{data = {1}, id = 2, event = 'x'} events:comment 'c' events:close()\n"      \
+    "    events:wait() end,\n"                                                                  \
+    "} }\n"                                                                                     \
+    "medusa.tcp.server { listen = '127.0.0.1:0', handle = function(conn)\n"                     \
+    "  for line in conn:lines() do conn:write(line:upper(), '\\n') end end }\n"
+
+#define MULTIPART                                                                               \
+    " HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: " \
+    "145\r\n\r\n"                                                                               \
+    "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n"                            \
+    "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"g\"\r\nContent-Type: "       \
+    "x/y\r\n\r\n22\r\n--b--\r\n"
+
+static const char form_requests[] =
+    "POST /form HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    "Content-Length: 8\r\n\r\na=%41&b="
+    "POST /form" MULTIPART "POST /file" MULTIPART "POST /lists" MULTIPART
+    "GET /query?a=1&b=2&a=%20 HTTP/1.1\r\nHost: x\r\nCookie: a=1; b=2\r\n\r\n"
+    "GET /codes HTTP/1.1\r\nHost: x\r\n\r\n"
+    "GET /events HTTP/1.1\r\nHost: x\r\n\r\n"
+    "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/* The same with the wrappers, which are loaded when they are first used. */
+#define WRAPPED_SCRIPT                                                                             \
+    "local http, function_first = medusa.http, function(req) return 'hello' .. (req.user or '') end\n" \
+    "local auth = http.basic_auth{realm = 'r', users = {a = 'b'}}\n"                               \
     "medusa.http.server { listen = '127.0.0.1:0', routes = {\n"                                    \
-    "  ['/'] = function(req) return 'hello' end,\n"                                                \
-    "  ['/form'] = function(req) local form = assert(req:form()) return form.a end,\n"             \
-    "  ['/file'] = function(req) return tostring(assert(req:form{uploads = '/tmp'}).f.size) end,\n" \
-    "  ['/lists'] = function(req) return {json = req:form{lists = true}.a} end,\n"                 \
-    "  ['/query'] = function(req) return {json = {req.query, req.cookies, req:query_all 'a'}, cookies = {a = {value = 'b', max_age = 1}}} end,\n" \
-    "  ['/codes'] = function(req) return medusa.hash.sha256('x') .. medusa.hash.hmac('sha1', 'k', 'x') .. medusa.url.build_query{a = {1, 2}} ..\n" \
-    "    medusa.html.escape(medusa.random.hex(8)) .. medusa.base64.encode 'x' .. medusa.url.parse('http://x/?a=b').query.a end,\n" \
-    "  ['/events'] = function(req)\n"                                                              \
-    "    local events = req:events()\n"                                                            \
-    "    events:send{data = {1}, id = 2, event = 'x'} events:comment 'c' events:close()\n"         \
-    "    events:wait() end,\n"                                                                     \
+    "  ['/'] = function_first,\n"                                                                  \
+    "  ['/auth'] = http.headers{X = {'1', '2'}}(auth(http.logged(function_first))),\n"             \
+    "  ['/limit'] = http.rate_limit{rate = 1, per = '1h', burst = 2, keys = 4}(auth{GET = 'x', POST = function_first}),\n" \
+    "  ['/old/'] = http.redirect '/new/*',\n"                                                      \
+    "  ['/hosts'] = http.vhosts{['a.b'] = 'c', ['*.x'] = 'd', ['*'] = function_first},\n"          \
     "} }\n"                                                                                        \
     "medusa.tcp.server { listen = '127.0.0.1:0', handle = function(conn)\n"                        \
     "  for line in conn:lines() do conn:write(line:upper(), '\\n') end end }\n"
 
-#define MULTIPART " HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 145\r\n\r\n" \
-                  "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n"                 \
-                  "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"g\"\r\nContent-Type: x/y\r\n\r\n22\r\n--b--\r\n"
-
-static const char form_requests[] = "POST /form HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-                                    "Content-Length: 8\r\n\r\na=%41&b="
-                                    "POST /form" MULTIPART "POST /file" MULTIPART
-                                    "POST /lists" MULTIPART
-                                    "GET /query?a=1&b=2&a=%20 HTTP/1.1\r\nHost: x\r\nCookie: a=1; b=2\r\n\r\n"
-                                    "GET /codes HTTP/1.1\r\nHost: x\r\n\r\n"
-                                    "GET /events HTTP/1.1\r\nHost: x\r\n\r\n"
-                                    "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+static const char wrapped_requests[] = "GET /auth HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YTpi\r\n\r\n"
+                                       "GET /auth HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YTph\r\n\r\n"
+                                       "GET /limit HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YTpi\r\n\r\n"
+                                       "GET /limit HTTP/1.1\r\nHost: x\r\n\r\n"
+                                       "GET /limit HTTP/1.1\r\nHost: x\r\n\r\n"
+                                       "GET /old/a%20b?c HTTP/1.1\r\nHost: x\r\n\r\n"
+                                       "GET /hosts HTTP/1.1\r\nHost: y.x:80\r\n\r\n"
+                                       "GET /hosts HTTP/1.1\r\nHost: z\r\n\r\n"
+                                       "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
 static const struct subject {
     slice script;
     const char *requests;
     int reloads;
-} subjects[] = {{SLICE(SCRIPT), requests, 200}, {SLICE(FILES_SCRIPT), file_requests, 50}, {SLICE(FORMS_SCRIPT), form_requests, 50}};
+} subjects[] = {{SLICE(SCRIPT), requests, 200},
+                {SLICE(FILES_SCRIPT), file_requests, 50},
+                {SLICE(FORMS_SCRIPT), form_requests, 50}, {SLICE(WRAPPED_SCRIPT), wrapped_requests, 50}};
 
 struct rig {
     const struct subject *subject;
@@ -129,7 +172,11 @@ static void rig_begin(struct rig *r, const struct subject *subject)
     r->mime = mime_new(&r->owner);
     assert_non_null(r->mime);
     io_init(&r->io, r->net->loop, &r->net->book);
-    r->host = (struct host){.io = &r->io, .book = &r->net->book, .log = &r->quiet, .mime = r->mime, .max_sessions = 100};
+    r->host = (struct host){.io = &r->io,
+                            .book = &r->net->book,
+                            .log = &r->quiet,
+                            .mime = r->mime,
+                            .max_sessions = 100};
     assert_int_equal(host_init(&r->host), 0);
     struct unit_limits limits;
     unit_limits_default(&limits);
@@ -231,8 +278,8 @@ static void ask_for(struct rig *r, const char *text, unsigned answers, const cha
     struct answers a = {.peer = rig_connect(r, 0), .wanted = answers};
     peer_send(a.peer, slice_str(text));
     if (!net_until(r->net, are_there, &a))
-        fail_msg("no answer when allocation %llu fails; before that: %.*s", (unsigned long long)r->fail_at,
-                 SLICE_ARGS(peer_received(a.peer)));
+        fail_msg("no answer when allocation %llu fails; before that: %.*s",
+                 (unsigned long long)r->fail_at, SLICE_ARGS(peer_received(a.peer)));
     if (r->net->book.refused == 0)
         assert_int_equal(count_of(peer_received(a.peer), "HTTP/1.1 "), answers);
     if (r->net->book.refused == 0 && word && !count_of(peer_received(a.peer), word))
@@ -281,7 +328,8 @@ static void check_reloads_of(const struct subject *subject)
     rig_end(&r);
 }
 
-/* Every allocation of a load fails in turn: nothing is loaded then, or all; the version that was there goes on. */
+/* Every allocation of a load fails in turn: nothing is loaded then, or all; the version that was
+ * there goes on. */
 static void sweep_load(const struct subject *subject, bool forever)
 {
     struct rig r;
@@ -360,22 +408,26 @@ static void test_reloads(void **state)
 #define NET_SCRIPT                                                                                 \
     "local function all()\n"                                                                       \
     "  local u = assert(medusa.udp.open{listen = '127.0.0.1:0'})\n"                                \
-    "  assert(u:send('x', u:address())) u:receive(0.2)\n"                                            \
+    "  assert(u:send('x', u:address())) u:receive(0.2)\n"                                          \
     "  assert(u:send('y', 'localhost', 9)) u:close()\n"                                            \
     "  assert(medusa.resolve('::1'))\n"                                                            \
-    "  local c <close> = assert(medusa.tcp.connect('unix:%1$s', {timeout = 0.5}))\n"                 \
-    "  assert(c:write('GET /x HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n')) c:shutdown()\n" \
+    "  local c <close> = assert(medusa.tcp.connect('unix:%1$s', {timeout = 0.5}))\n"               \
+    "  assert(c:write('GET /x HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n')) "        \
+    "c:shutdown()\n"                                                                               \
     "  assert(c:pipe_to(assert(medusa.tcp.connect('unix:%1$s'))))\n"                               \
-    "  assert(medusa.http.get('unix:%1$s:/x', {timeout = 0.5}))\n"                                   \
-    "  assert(medusa.http.request{url = 'unix:%1$s:/e', method = 'POST', json = {1}, timeout = 0.5})\n" \
-    "  local r <close> = assert(medusa.http.open{url = 'unix:%1$s:/x', timeout = 0.5})\n"            \
+    "  assert(medusa.http.get('unix:%1$s:/x', {timeout = 0.5}))\n"                                 \
+    "  assert(medusa.http.request{url = 'unix:%1$s:/e', method = 'POST', json = {1}, timeout = "   \
+    "0.5})\n"                                                                                      \
+    "  local r <close> = assert(medusa.http.open{url = 'unix:%1$s:/x', timeout = 0.5})\n"          \
     "  while r:read() do end\n"                                                                    \
-    "  assert(medusa.http.request{url = 'unix:%1$s:/p/e', method = 'POST', body = 'b', timeout = 0.5})\n" \
+    "  assert(medusa.http.request{url = 'unix:%1$s:/p/e', method = 'POST', body = 'b', timeout = " \
+    "0.5})\n"                                                                                      \
     "  medusa.tcp.connect('unix:/nowhere/x') medusa.http.get('unix:/nowhere/x:/')\n"               \
     "end\n"                                                                                        \
     "medusa.http.server { listen = 'unix:%1$s', routes = {\n"                                      \
     "  ['/net'] = function() local ok, why = pcall(all) return ok and 'all' or why end,\n"         \
-    "  ['/p/*rest'] = medusa.http.proxy('unix:%1$s:/x'), ['/x/*rest'] = function(req) return req:body() end,\n" \
+    "  ['/p/*rest'] = medusa.http.proxy('unix:%1$s:/x'), ['/x/*rest'] = function(req) return "     \
+    "req:body() end,\n"                                                                            \
     "  ['/x'] = function(req) return 'x' end, ['/e'] = function(req) return req:body() end } }\n"  \
     "medusa.udp.server { listen = '127.0.0.1:0', on_datagram = print }\n"
 

@@ -18,10 +18,9 @@ struct io *exchange_io(const struct exchange *ex)
 /* Is it one that the carrier writes itself, and must? */
 static bool is_carriers(slice name)
 {
-    static const slice names[] = {SLICE("content-length"), SLICE("transfer-encoding"),
-                                  SLICE("connection"),     SLICE("date"),
-                                  SLICE("server"),         SLICE("keep-alive"),
-                                  SLICE("upgrade"),        SLICE("trailer")};
+    static const slice names[] = {
+        SLICE("content-length"), SLICE("transfer-encoding"), SLICE("connection"), SLICE("date"),
+        SLICE("server"),         SLICE("keep-alive"),        SLICE("upgrade"),    SLICE("trailer")};
     for (size_t i = 0; i < COUNT_OF(names); i++)
         if (slice_is_nocase(name, names[i]))
             return true;
@@ -82,7 +81,8 @@ int exchange_add_field(struct exchange *ex, slice name, slice value)
     return 0;
 }
 
-/* [lines] and behind them what was added. Without memory what was added is lost: better than the answer. */
+/* [lines] and behind them what was added. Without memory what was added is lost: better than the
+ * answer. */
 static slice with_extra(struct exchange *ex, slice lines)
 {
     char *room = arena_alloc(&ex->arena, lines.n + ex->extra_bytes);

@@ -43,13 +43,15 @@ struct exchange {
     void *state;
     void (*on_gone)(struct exchange *ex);
     void (*on_room)(struct exchange *ex);
-    void *owner;                          /* beside the handler's state: of whoever called the handler ... */
-    void (*on_free)(struct exchange *ex); /* ... and is told when the exchange is over, however it ended */
+    void *owner; /* beside the handler's state: of whoever called the handler ... */
+    void (*on_free)(
+        struct exchange *ex); /* ... and is told when the exchange is over, however it ended */
     struct arena arena;
 
     /* read-only */
     const struct http1_req *req;
-    slice path; /* decoded (wire/uri.h), as the handler shall see it: who hands the exchange on may cut it */
+    slice path; /* decoded (wire/uri.h), as the handler shall see it: who hands the exchange on may
+                   cut it */
     slice whole_path; /* the same, as the client asked: what links and redirects are made from */
     struct http_server *server;
     struct session *session;
@@ -79,9 +81,10 @@ struct exchange {
     char room[EXCHANGE_ROOM]; /* first memory of the arena */
 };
 
-/* A field of the response, whoever begins it; before that. Several of one name are several fields. 0, -EINVAL: no field name, or
- * a value with control characters, or one of the carrier's fields (Content-Length, Transfer-Encoding, Connection, Date,
- * Server, Keep-Alive, Upgrade, Trailer); -EALREADY: the response has begun; -ENOMEM. */
+/* A field of the response, whoever begins it; before that. Several of one name are several fields.
+ * 0, -EINVAL: no field name, or a value with control characters, or one of the carrier's fields
+ * (Content-Length, Transfer-Encoding, Connection, Date, Server, Keep-Alive, Upgrade, Trailer);
+ * -EALREADY: the response has begun; -ENOMEM. */
 MUST_USE int exchange_add_field(struct exchange *ex, slice name, slice value);
 
 /* Begins the response. [lines]: further fields, each "Name: value\r\n"; Date, Server, Connection,
@@ -109,8 +112,8 @@ void exchange_fail(struct exchange *ex, int status, slice lines);
  * the rest of one after exchange_end. */
 void exchange_read_body(struct exchange *ex, exchange_body_fn on_body);
 
-/* From now on the end of the client's input counts as its going away (on_gone), which is seen while the
- * handler is at work. For answers that may never end: without this a client that has gone is
+/* From now on the end of the client's input counts as its going away (on_gone), which is seen while
+ * the handler is at work. For answers that may never end: without this a client that has gone is
  * noticed when it is written to. A client that sends the next request meanwhile is not watched. */
 void exchange_watch(struct exchange *ex);
 
@@ -118,8 +121,8 @@ void exchange_watch(struct exchange *ex);
 void exchange_pause_body(struct exchange *ex);
 void exchange_resume_body(struct exchange *ex);
 
-/* Whole lines ("Name: value\r\n") that were checked by exchange_check_field, by reference: valid until the response begins. 0 or as
- * above. */
+/* Whole lines ("Name: value\r\n") that were checked by exchange_check_field, by reference: valid
+ * until the response begins. 0 or as above. */
 MUST_USE int exchange_add_lines(struct exchange *ex, slice lines);
 
 /* May exchange_add_field send it? */

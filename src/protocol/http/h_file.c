@@ -48,9 +48,8 @@ void h_file_siblings(slice siblings[VFS_SIBLINGS_MAX])
 
 void h_file_settings_default(struct h_file_settings *settings)
 {
-    *settings = (struct h_file_settings){.max_entries = 20000,
-                                         .index = {SLICE("index.html"), SLICE("index.htm")},
-                                         .index_count = 2};
+    *settings = (struct h_file_settings){
+        .max_entries = 20000, .index = {SLICE("index.html"), SLICE("index.htm")}, .index_count = 2};
 }
 
 /* ---- Looking things up ---- */

@@ -12,9 +12,10 @@ struct mime_table;
 struct h_file_settings {
     bool listing; /* directories without an index file are listed */
     bool hidden; /* names that begin with a dot are served too; else only /.well-known (RFC 8615) */
-    bool files_only; /* a directory is answered 404 */
+    bool files_only;    /* a directory is answered 404 */
     size_t max_entries; /* of a listing */
-    /* Names that are looked for in a directory, in this order; index_count 0: none. Slices outlive the handler. */
+    /* Names that are looked for in a directory, in this order; index_count 0: none. Slices outlive
+     * the handler. */
     slice index[H_FILE_INDEX_MAX];
     unsigned index_count;
     /* Lines ("Name: value\r\n") that answers with a file (200, 206, 304) have besides: checked by

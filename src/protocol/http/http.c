@@ -146,7 +146,8 @@ static int objection(struct http_server *http, struct exchange *ex)
     const struct http1_req *req = ex->req;
     if (!is_ours(&http->settings, req))
         return 421;
-    if (req->method == HTTP_CONNECT || (req->method == HTTP_OTHER && !http->handler->ops->any_method))
+    if (req->method == HTTP_CONNECT ||
+        (req->method == HTTP_OTHER && !http->handler->ops->any_method))
         return 501;
     if (req->has_content_length && req->content_length > http->settings.body_bytes)
         return 413;

@@ -388,7 +388,8 @@ static void await_body(struct http1 *h, struct exchange *ex)
     }
 }
 
-/* The handler's time, or watched by the stream's rate. What a client sends meanwhile stays where it is. */
+/* The handler's time, or watched by the stream's rate. What a client sends meanwhile stays where it
+ * is. */
 static void await_handler(struct http1 *h, struct exchange *ex)
 {
     struct stream *s = &h->session.stream;
@@ -439,8 +440,11 @@ static void start_body(struct exchange *ex, const struct http1_req *req)
 
 static struct exchange *new_exchange(struct http1 *h)
 {
-    static const struct exchange_ops ops = {
-        .begin = h1_begin, .write = h1_write, .end = h1_end, .read_body = h1_read_body, .watch = h1_watch};
+    static const struct exchange_ops ops = {.begin = h1_begin,
+                                            .write = h1_write,
+                                            .end = h1_end,
+                                            .read_body = h1_read_body,
+                                            .watch = h1_watch};
     struct http_server *http = http_of(h);
     struct exchange *ex = http_exchange_new(http, &h->session);
     if (!ex) {
