@@ -490,12 +490,14 @@ static int l_peer(lua_State *L)
     return 2;
 }
 
-/* A script may put fields of its own into a connection. Upvalue 1: the table of methods, which would hide one of that name. */
+/* A script may put fields of its own into a connection. Upvalue 1: the table of methods, which
+ * would hide one of that name. */
 static int new_index(lua_State *L)
 {
     lua_pushvalue(L, 2);
     if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
-        return luaL_error(L, "conn.%s is a method: a field of your own needs another name", lua_tostring(L, 2));
+        return luaL_error(L, "conn.%s is a method: a field of your own needs another name",
+                          lua_tostring(L, 2));
     lua_settop(L, 3);
     if (lua_getiuservalue(L, 1, 1) != LUA_TTABLE) {
         lua_pop(L, 1);

@@ -120,28 +120,31 @@ static const char form_requests[] =
     "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /* The same with the wrappers, which are loaded when they are first used. */
-#define WRAPPED_SCRIPT                                                                             \
-    "local http, function_first = medusa.http, function(req) return 'hello' .. (req.user or '') end\n" \
-    "local auth = http.basic_auth{realm = 'r', users = {a = 'b'}}\n"                               \
-    "medusa.http.server { listen = '127.0.0.1:0', routes = {\n"                                    \
-    "  ['/'] = function_first,\n"                                                                  \
-    "  ['/auth'] = http.headers{X = {'1', '2'}}(auth(http.logged(function_first))),\n"             \
-    "  ['/limit'] = http.rate_limit{rate = 1, per = '1h', burst = 2, keys = 4}(auth{GET = 'x', POST = function_first}),\n" \
-    "  ['/old/'] = http.redirect '/new/*',\n"                                                      \
-    "  ['/hosts'] = http.vhosts{['a.b'] = 'c', ['*.x'] = 'd', ['*'] = function_first},\n"          \
-    "} }\n"                                                                                        \
-    "medusa.tcp.server { listen = '127.0.0.1:0', handle = function(conn)\n"                        \
+#define WRAPPED_SCRIPT                                                                            \
+    "local http, function_first = medusa.http, function(req) return 'hello' .. (req.user or '') " \
+    "end\n"                                                                                       \
+    "local auth = http.basic_auth{realm = 'r', users = {a = 'b'}}\n"                              \
+    "medusa.http.server { listen = '127.0.0.1:0', routes = {\n"                                   \
+    "  ['/'] = function_first,\n"                                                                 \
+    "  ['/auth'] = http.headers{X = {'1', '2'}}(auth(http.logged(function_first))),\n"            \
+    "  ['/limit'] = http.rate_limit{rate = 1, per = '1h', burst = 2, keys = 4}(auth{GET = 'x', "  \
+    "POST = function_first}),\n"                                                                  \
+    "  ['/old/'] = http.redirect '/new/*',\n"                                                     \
+    "  ['/hosts'] = http.vhosts{['a.b'] = 'c', ['*.x'] = 'd', ['*'] = function_first},\n"         \
+    "} }\n"                                                                                       \
+    "medusa.tcp.server { listen = '127.0.0.1:0', handle = function(conn)\n"                       \
     "  for line in conn:lines() do conn:write(line:upper(), '\\n') end end }\n"
 
-static const char wrapped_requests[] = "GET /auth HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YTpi\r\n\r\n"
-                                       "GET /auth HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YTph\r\n\r\n"
-                                       "GET /limit HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YTpi\r\n\r\n"
-                                       "GET /limit HTTP/1.1\r\nHost: x\r\n\r\n"
-                                       "GET /limit HTTP/1.1\r\nHost: x\r\n\r\n"
-                                       "GET /old/a%20b?c HTTP/1.1\r\nHost: x\r\n\r\n"
-                                       "GET /hosts HTTP/1.1\r\nHost: y.x:80\r\n\r\n"
-                                       "GET /hosts HTTP/1.1\r\nHost: z\r\n\r\n"
-                                       "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+static const char wrapped_requests[] =
+    "GET /auth HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YTpi\r\n\r\n"
+    "GET /auth HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YTph\r\n\r\n"
+    "GET /limit HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YTpi\r\n\r\n"
+    "GET /limit HTTP/1.1\r\nHost: x\r\n\r\n"
+    "GET /limit HTTP/1.1\r\nHost: x\r\n\r\n"
+    "GET /old/a%20b?c HTTP/1.1\r\nHost: x\r\n\r\n"
+    "GET /hosts HTTP/1.1\r\nHost: y.x:80\r\n\r\n"
+    "GET /hosts HTTP/1.1\r\nHost: z\r\n\r\n"
+    "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
 static const struct subject {
     slice script;
@@ -149,7 +152,8 @@ static const struct subject {
     int reloads;
 } subjects[] = {{SLICE(SCRIPT), requests, 200},
                 {SLICE(FILES_SCRIPT), file_requests, 50},
-                {SLICE(FORMS_SCRIPT), form_requests, 50}, {SLICE(WRAPPED_SCRIPT), wrapped_requests, 50}};
+                {SLICE(FORMS_SCRIPT), form_requests, 50},
+                {SLICE(WRAPPED_SCRIPT), wrapped_requests, 50}};
 
 struct rig {
     const struct subject *subject;
