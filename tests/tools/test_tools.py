@@ -294,3 +294,15 @@ def test_version_header_is_written_only_when_it_changes(tmp_path):
     assert header.stat().st_mtime == 1
     run("version-header", header, "1.2.4", tmp_path)
     assert header.stat().st_mtime > 1
+
+
+# ---- text-to-c ----
+
+@pytest.mark.parametrize("text", [b"", b"a", b"a\n", bytes(range(256)), b'"??=\\n\x001\r\n\n\t%s'])
+def test_a_text_comes_out_of_the_program_as_it_was(tmp_path, text):
+    (tmp_path / "text").write_bytes(text)
+    assert run("text-to-c", tmp_path / "text.c", f"it={tmp_path}/text").returncode == 0
+    (tmp_path / "main.c").write_text("#include <stdio.h>\nextern const char it[]; extern const size_t it_bytes;\n"
+                                     "int main(void) { return fwrite(it, 1, it_bytes, stdout) != it_bytes; }\n")
+    subprocess.run(["cc", "-o", tmp_path / "show", tmp_path / "main.c", tmp_path / "text.c"], check=True)
+    assert subprocess.check_output([tmp_path / "show"]) == text
