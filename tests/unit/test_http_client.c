@@ -538,7 +538,7 @@ static void test_slow_head(void **state)
     struct rig *rig = rig_new(NULL, NULL);
     struct ask *a = ask_timed(rig, 1000, 0, 0);
     for (unsigned i = 0; i < 11 && !a->dones; i++) {
-        sim_peer_send(rig->peers[0].peer, slice_of("HTTP/1.1 200 OK\r\n" + i, 1));
+        sim_peer_send(rig->peers[0].peer, slice_of(&"HTTP/1.1 200 OK\r\n"[i], 1));
         loop_sim_advance(rig->sim, 100);
     }
     ask_ends(a, HTTP_CLIENT_HEAD_TIMEOUT);

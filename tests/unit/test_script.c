@@ -314,12 +314,18 @@ static void check_requests_of(const struct subject *subject)
     rig_end(&r);
 }
 
+#ifdef __SANITIZE_THREAD__
+#define RELOADS_MAX 20 /* see main */
+#else
+#define RELOADS_MAX 1000
+#endif
+
 static void check_reloads_of(const struct subject *subject)
 {
     struct rig r;
     rig_begin(&r, subject);
     size_t after_ten = 0;
-    for (int i = 0; i < subject->reloads; i++) {
+    for (int i = 0; i < MIN(subject->reloads, RELOADS_MAX); i++) {
         assert_true(load(&r, subject->script));
         ask(&r, subject->requests, heads_in(subject->requests));
         assert_false(load(&r, SLICE("error 'no'")));
@@ -464,14 +470,18 @@ static void test_net_without_memory(void **state)
     sweep_net(true);
 }
 
+/* Under ThreadSanitizer each thread that ends leaves the shadow of its stack behind, and the sweeps
+ * make thousands of threads: they run in the other builds. What threads do is in the first two. */
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_requests),
         cmocka_unit_test(test_reloads),
+#ifndef __SANITIZE_THREAD__
         cmocka_unit_test(test_load_without_memory),
         cmocka_unit_test(test_requests_without_memory),
         cmocka_unit_test(test_net_without_memory),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
