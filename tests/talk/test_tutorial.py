@@ -135,3 +135,33 @@ def test_the_servers_of_the_manual(tmp_path):
 def test_there_is_something_to_test():
     assert len(GOOD) >= 6 and len(WRONG) >= 3
     assert "dialogue" in TEXT and re.search(r"\]\(manual\.md#scripts\)", TEXT)
+
+
+def block_with(word):
+    return next(param.values[0] for param in scripts_of("docs/manual.md") if word in param.values[0])
+
+
+def test_the_services_of_the_manual(tmp_path):
+    """Files, shared data, databases, forms and other servers: what its scripts say they do."""
+    def run(word):
+        text = block_with(word).replace('":8080"', '"127.0.0.1:0"').replace("/var/tmp", str(tmp_path))
+        return Script(tmp_path, text.replace("127.0.0.1:3000", "127.0.0.1:1"))
+
+    with run("notes:write") as script:
+        assert script.get("/note/a", "Content-Length: 5", method="PUT", body=b"hello").status == 204
+        assert script.get("/note/a").body == b"hello"
+        assert script.get("/note/a", method="DELETE").status == 204
+        assert script.get("/note/a").status == 404
+    with run("shared.publish") as script:
+        assert [script.get("/visit").body for _ in range(2)] == [b"1\n", b"2\n"]
+        script.wait_log("news: visit 2")
+    with run("medusa.sqlite") as script:
+        assert script.get("/guests/Ann", "Content-Length: 0", method="POST").body == b'[{"name":"Ann"}]'
+    with run("uploads =") as script:
+        part = b'--b\r\nContent-Disposition: form-data; name="photo"; filename="a.png"\r\n\r\nPNG\r\n--b--\r\n'
+        kind = "Content-Type: multipart/form-data; boundary=b"
+        answer = script.get("/photo", kind, f"Content-Length: {len(part)}", method="POST", body=part)
+        assert b'"size":3' in answer.body and b'"a.png"' in answer.body
+        assert script.get("/photo", "Content-Length: 0", method="POST").status == 400
+    with run("medusa.http.proxy") as script:
+        assert script.get("/up").status == 502 and script.get("/api/x").status == 502
