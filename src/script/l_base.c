@@ -114,6 +114,43 @@ static int refuse_dofile(lua_State *L)
         L, "dofile and loadfile are not available: use medusa.include(path) or require(name)");
 }
 
+/* ---- What is not there says what is there instead ---- */
+
+/* __index of io, package, os and debug: upvalue 1 is the library's name, 2 what to use. */
+static int refuse_missing(lua_State *L)
+{
+    const char *library = lua_tostring(L, lua_upvalueindex(1));
+    const char *instead = lua_tostring(L, lua_upvalueindex(2));
+    return luaL_error(L, "%s.%s is not available to scripts: %s", library,
+                      luaL_tolstring(L, 2, NULL), instead);
+}
+
+/* The global table [library], made when it is missing, refuses what it does not have. */
+static void refuse_rest(lua_State *L, const char *library, const char *instead)
+{
+    if (lua_getglobal(L, library) != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_setglobal(L, library);
+    }
+    lua_createtable(L, 0, 1);
+    lua_pushstring(L, library);
+    lua_pushstring(L, instead);
+    lua_pushcclosure(L, refuse_missing, 2);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, -2);
+    lua_pop(L, 1);
+}
+
+static void explain_what_is_missing(lua_State *L)
+{
+    refuse_rest(L, "io", "it would hold up all clients; use medusa.files(path), or medusa.work");
+    refuse_rest(L, LUA_OSLIBNAME, "use medusa.files(path), or medusa.work for what blocks");
+    refuse_rest(L, LUA_DBLIBNAME, "only debug.traceback is");
+    refuse_rest(L, "package", "use require \"name\" for a file beside the script");
+}
+
 static void replace_globals(lua_State *L)
 {
     static const luaL_Reg ours[] = {{"load", l_load_text},
@@ -149,5 +186,6 @@ void l_open_base(lua_State *L)
     lua_settable(L, -3);
     lua_pop(L, 1);
     replace_globals(L);
+    explain_what_is_missing(L);
     lua_gc(L, LUA_GCGEN, 0, 0);
 }

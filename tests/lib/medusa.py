@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("MEDUSA", str(ROOT / "build" / "medusa"))
 PATIENCE = 30.0  # seconds until what should have happened counts as failed
 
-TROUBLE = re.compile(r"BUG|runtime error:|ERROR: \w+Sanitizer|Sanitizer:|panic|assert", re.I)
+TROUBLE = re.compile(r"\bBUG\b|runtime error:|ERROR: \w+Sanitizer|Sanitizer:|panic|assert", re.I)
 
 
 def is_sanitized():
