@@ -45,6 +45,17 @@ void l_make_meta(lua_State *L, const struct l_class *c)
     version_of(L)->meta[c->meta] = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
+int l_index_own(lua_State *L)
+{
+    lua_pushvalue(L, 2);
+    lua_rawget(L, lua_upvalueindex(1));
+    if (!lua_isnil(L, -1) || lua_getiuservalue(L, 1, 1) != LUA_TTABLE)
+        return 1;
+    lua_pushvalue(L, 2);
+    lua_rawget(L, -2);
+    return 1;
+}
+
 void *l_new_object(lua_State *L, enum l_meta meta, size_t bytes, int user_values)
 {
     void *p = lua_newuserdatauv(L, bytes, user_values);

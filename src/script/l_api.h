@@ -72,6 +72,10 @@ struct l_class {
 /* Makes the metatable of a class and keeps it in the version. RAISES. */
 void l_make_meta(lua_State *L, const struct l_class *c);
 
+/* An __index for l_class: the methods, then the table that is the userdata's first user value, if
+ * there is one. */
+int l_index_own(lua_State *L);
+
 /* A userdata of that kind with [user_values]; zeroed. RAISES. */
 void *l_new_object(lua_State *L, enum l_meta meta, size_t bytes, int user_values);
 

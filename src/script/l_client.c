@@ -310,19 +310,6 @@ static int collect(lua_State *L)
     return 0;
 }
 
-/* Upvalue 1: the table of methods. */
-static int get_index(lua_State *L)
-{
-    (void)check_response(L);
-    lua_pushvalue(L, 2);
-    lua_rawget(L, lua_upvalueindex(1));
-    if (!lua_isnil(L, -1) || lua_getiuservalue(L, 1, 1) != LUA_TTABLE)
-        return 1;
-    lua_pushvalue(L, 2);
-    lua_rawget(L, -2);
-    return 1;
-}
-
 /* ---- medusa.http.proxy ---- */
 
 struct proxy_options {
@@ -408,7 +395,7 @@ void l_open_client(lua_State *L)
                                   .name = "response",
                                   .methods = l_response_methods,
                                   .count = COUNT_OF(l_response_methods),
-                                  .index = get_index,
+                                  .index = l_index_own,
                                   .gc = collect};
     l_make_meta(L, &class);
     lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_RESPONSE]);

@@ -510,20 +510,6 @@ static int new_index(lua_State *L)
     return 0;
 }
 
-/* Upvalue 1: the table of methods. */
-static int get_index(lua_State *L)
-{
-    lua_pushvalue(L, 2);
-    lua_rawget(L, lua_upvalueindex(1));
-    if (!lua_isnil(L, -1))
-        return 1;
-    if (lua_getiuservalue(L, 1, 1) != LUA_TTABLE)
-        return 1;
-    lua_pushvalue(L, 2);
-    lua_rawget(L, -2);
-    return 1;
-}
-
 const struct l_function l_conn_methods[] = {
     {"conn:read_line", l_read_line, "([max]) -> line | nil, error",
      "The next line without its end (LF or CR LF). nil and \"closed\", \"timeout\" or \"line too "
@@ -560,7 +546,7 @@ void l_open_conn(lua_State *L)
                                          .name = "connection",
                                          .methods = l_conn_methods,
                                          .count = COUNT_OF(l_conn_methods),
-                                         .index = get_index,
+                                         .index = l_index_own,
                                          .gc = collect};
     l_make_meta(L, &class);
     lua_rawgeti(L, LUA_REGISTRYINDEX, version_of(L)->meta[META_CONN]);

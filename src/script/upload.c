@@ -211,18 +211,6 @@ static int collect(lua_State *L)
     return 0;
 }
 
-/* Upvalue 1: the table of methods. */
-static int get_index(lua_State *L)
-{
-    lua_pushvalue(L, 2);
-    lua_rawget(L, lua_upvalueindex(1));
-    if (!lua_isnil(L, -1) || lua_getiuservalue(L, 1, 1) != LUA_TTABLE)
-        return 1;
-    lua_pushvalue(L, 2);
-    lua_rawget(L, -2);
-    return 1;
-}
-
 /* NULL: there is none any more; what to return is on the stack. */
 static struct upload *check_upload(lua_State *L)
 {
@@ -302,7 +290,7 @@ void l_open_upload(lua_State *L)
                                   .name = "upload",
                                   .methods = l_upload_methods,
                                   .count = COUNT_OF(l_upload_methods),
-                                  .index = get_index,
+                                  .index = l_index_own,
                                   .gc = collect};
     l_make_meta(L, &class);
 }
