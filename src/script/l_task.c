@@ -193,6 +193,7 @@ static void recycle(struct l_task *t, bool is_clean)
     /* An error that a hook raised leaves the coroutine without hooks for ever (Lua restores them in
      * a pcall only): nothing may run in it any more, and its <close> variables are not closed. */
     bool is_spoilt = t->is_doomed && lua_status(t->co) != LUA_YIELD;
+    is_clean &= !t->is_doomed; /* it ended with its last breath: "return task:cancel()" */
     if (!is_clean && !is_spoilt)
         reset_coroutine(t);
     t->state = IDLE;

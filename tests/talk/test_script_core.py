@@ -261,3 +261,21 @@ def test_nobody_resumes_or_closes_what_a_task_waits_in(tmp_path):
         script.wait_log("close.x09true.x09dead")
         script.wait_log("nested.x09false.x09cannot resume non-suspended coroutine")
         assert "closed" in script.log() and "assertion" not in script.log()
+
+
+def test_a_task_that_cancels_itself_leaves_nothing_to_the_next(tmp_path):
+    text = """
+    local t
+    t = medusa.spawn(function() return t:cancel() end)
+    local function add(a, b, c) medusa.log("sum " .. a + b + c) end
+    medusa.after(0.01, function()
+      medusa.spawn(add, 1, 2, 3)
+      medusa.spawn(add, 10, 20, 30)
+    end)
+    medusa.http.server { listen = "127.0.0.1:0", routes = { ["/"] = function(req) return req.method end } }
+    """
+    with Script(tmp_path, text) as script:
+        script.wait_log("sum 6")
+        script.wait_log("sum 60")
+        assert script.get("/").body == b"GET"
+        assert "error" not in script.log()
